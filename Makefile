@@ -1,0 +1,34 @@
+# The commands of this project; `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix bench setup
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: ## run the demo; ARGS="..." passes options, ARGS=--help lists them
+	@scripts/setup build
+	cargo run --release -p greenroom-examples --bin demo -- $(ARGS)
+
+test: ## run all tests, with the examples in the documentation
+	@scripts/setup test
+	cargo test --no-fail-fast
+
+check: ## check format, lints and documentation; changes no file of the project
+	@scripts/setup build
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+fix: ## format, and apply what the lints propose
+	@scripts/setup build
+	cargo clippy --fix --allow-dirty --allow-staged --all-targets
+	cargo fmt --all
+
+bench: ## run the benchmarks beside other actor systems
+	@scripts/setup build
+	cargo run --release -p greenroom-bench
+
+setup: ## install what building and testing need (Debian, Ubuntu)
+	@scripts/setup test
+	@echo "everything that building and testing need is here"

@@ -1,0 +1,228 @@
+//! Joining, registering, leaving, and the end of a life from outside.
+
+use super::{Agent, Effect, Notice, Purpose};
+use crate::record::{
+    Guard, HeartbeatRecord, Key, LeaderRecord, NodeRecord, NodeState, Record, Transaction, Write,
+};
+use crate::time::Now;
+use crate::view::life_of;
+use crate::{Life, NodeId};
+
+/// Where the node is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Creating the heartbeat key; `told` that somebody else holds the name.
+    Joining { told: bool },
+    /// Alive; the node record is being written.
+    Registering(Life),
+    /// A member that takes shards.
+    Active(Life),
+    /// A member that gives its shards away.
+    Draining(Life),
+    /// Nothing runs here any more; the heartbeat key is being deleted.
+    Leaving(Life),
+    /// Gone.
+    Left,
+}
+
+impl Phase {
+    pub(super) fn life(&self) -> Option<&Life> {
+        match self {
+            Self::Joining { .. } | Self::Left => None,
+            Self::Registering(life)
+            | Self::Active(life)
+            | Self::Draining(life)
+            | Self::Leaving(life) => Some(life),
+        }
+    }
+}
+
+impl Agent {
+    pub(super) fn decide_lifecycle(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        match self.phase.clone() {
+            Phase::Joining { told } => self.join(now, told, effects),
+            Phase::Registering(life) => {
+                if self.registered_as(&life, NodeState::Active) {
+                    effects.push(Effect::Tell(Notice::Joined(life.clone())));
+                    self.phase = Phase::Active(life);
+                } else {
+                    self.register(&life, NodeState::Active);
+                }
+            }
+            Phase::Active(_) | Phase::Left => {}
+            Phase::Draining(life) => {
+                if !self.registered_as(&life, NodeState::Draining) {
+                    self.register(&life, NodeState::Draining);
+                } else if self.shards.is_clear() && self.owns_nothing(&life) {
+                    self.phase = Phase::Leaving(life.clone());
+                    self.leave(&life);
+                }
+            }
+            Phase::Leaving(life) => self.leave(&life),
+        }
+    }
+
+    fn join(&mut self, now: Now, told: bool, effects: &mut Vec<Effect>) {
+        let me = self.config.node.clone();
+        let Some(beat) = self.view.heartbeat(&me) else {
+            self.create_heartbeat(me);
+            return;
+        };
+        let life = life_of(&me, beat);
+        if beat.record.nonce == self.nonce {
+            effects.push(Effect::Beat(life.clone()));
+            self.phase = Phase::Registering(life.clone());
+            self.register(&life, NodeState::Active);
+            return;
+        }
+        if !told {
+            let window = self.config.timing.window;
+            effects.push(Effect::Tell(Notice::NameInUse {
+                by: life.clone(),
+                window,
+            }));
+            self.phase = Phase::Joining { told: true };
+        }
+        if let Some(mod_revision) = self.silent_enough(&life, now.moment) {
+            self.confirm_silence(life, mod_revision, effects);
+        }
+    }
+
+    fn create_heartbeat(&mut self, me: NodeId) {
+        if self.requests.any(Purpose::Join) {
+            return;
+        }
+        let record = HeartbeatRecord {
+            incarnation: None,
+            sequence: 0,
+            nonce: self.nonce,
+        };
+        let key = Key::Heartbeat(me);
+        self.requests.submit(
+            Purpose::Join,
+            Transaction {
+                guards: vec![Guard::CreateRevision(key.clone(), 0)],
+                writes: vec![Write::Put(key, Record::Heartbeat(record))],
+            },
+        );
+    }
+
+    fn registered_as(&self, life: &Life, state: NodeState) -> bool {
+        self.view
+            .node(&life.node)
+            .is_some_and(|record| record.incarnation == life.incarnation && record.state == state)
+    }
+
+    fn register(&mut self, life: &Life, state: NodeState) {
+        if self.requests.any(Purpose::Register) {
+            return;
+        }
+        let write = self.node_record(life, state);
+        self.requests.submit(
+            Purpose::Register,
+            Transaction {
+                guards: vec![Guard::alive(life)],
+                writes: vec![write],
+            },
+        );
+    }
+
+    fn node_record(&self, life: &Life, state: NodeState) -> Write {
+        let record = NodeRecord {
+            incarnation: life.incarnation,
+            state,
+            profile: self.config.profile.clone(),
+        };
+        Write::Put(Key::Node(life.node.clone()), Record::Node(record))
+    }
+
+    fn owns_nothing(&self, life: &Life) -> bool {
+        let owner_is = |slot: &crate::view::Slot| slot.record.owner.as_ref() == Some(life);
+        !self.view.shards().iter().any(owner_is) && !self.requests.any(Purpose::Claim)
+    }
+
+    fn leave(&mut self, life: &Life) {
+        if self.requests.any(Purpose::Leave) {
+            return;
+        }
+        let buried = self.node_record(life, NodeState::Dead);
+        self.requests.submit(
+            Purpose::Leave,
+            Transaction {
+                guards: vec![Guard::alive(life)],
+                writes: vec![Write::Delete(Key::Heartbeat(life.node.clone())), buried],
+            },
+        );
+    }
+
+    pub(super) fn start_leaving(&mut self, effects: &mut Vec<Effect>) {
+        match self.phase.clone() {
+            Phase::Registering(life) | Phase::Active(life) => {
+                self.phase = Phase::Draining(life);
+                self.shards.touch_all();
+                self.resign(effects);
+            }
+            Phase::Joining { .. } => self.stop(effects),
+            Phase::Draining(_) | Phase::Leaving(_) | Phase::Left => {}
+        }
+    }
+
+    pub(super) fn leave_now(&mut self, effects: &mut Vec<Effect>) {
+        match self.phase.clone() {
+            Phase::Registering(life) | Phase::Active(life) | Phase::Draining(life) => {
+                self.resign(effects);
+                self.shards.forget();
+                self.phase = Phase::Leaving(life);
+            }
+            Phase::Joining { .. } => self.stop(effects),
+            Phase::Leaving(_) | Phase::Left => {}
+        }
+    }
+
+    /// Gives the leadership up, so that another takes it at once instead of after a silence.
+    fn resign(&mut self, effects: &mut Vec<Effect>) {
+        let (Some(life), Some((term, revision))) = (self.life().cloned(), self.own_term()) else {
+            return;
+        };
+        effects.push(Effect::Tell(Notice::Resigned(term)));
+        let record = LeaderRecord { holder: None, term };
+        self.requests.submit(
+            Purpose::Resign,
+            Transaction {
+                guards: vec![
+                    Guard::ModRevision(Key::Leader, revision),
+                    Guard::alive(&life),
+                ],
+                writes: vec![Write::Put(Key::Leader, Record::Leader(record))],
+            },
+        );
+    }
+
+    /// The life is over: whatever it still wants is void. A new one begins, unless this one was
+    /// leaving anyway.
+    pub(super) fn fence(&mut self, effects: &mut Vec<Effect>) {
+        let Some(life) = self.life().cloned() else {
+            return;
+        };
+        effects.push(Effect::StopBeating);
+        effects.push(Effect::Fence(life.clone()));
+        let leaving = matches!(self.phase, Phase::Leaving(_) | Phase::Draining(_));
+        if leaving {
+            self.stop(effects);
+            return;
+        }
+        effects.push(Effect::Tell(Notice::Fenced(life)));
+        self.requests.clear();
+        self.unresolved.clear();
+        self.reads.clear();
+        self.shards.forget();
+        // Later heartbeats carry 0, which is nobody's.
+        self.nonce = self.nonce.wrapping_add(1).max(1);
+        self.phase = Phase::Joining { told: false };
+    }
+
+    fn stop(&mut self, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Left;
+        effects.push(Effect::Stopped);
+    }
+}

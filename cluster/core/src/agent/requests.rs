@@ -1,0 +1,189 @@
+//! Transactions on their way: which keys they hold, how many are under way, and how long to wait
+//! after a failure.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+use super::{Effect, RequestId};
+use crate::record::{Key, Transaction, Write};
+use crate::time::Moment;
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// Writing down the cluster's constants.
+    Found,
+    /// Creating the heartbeat key.
+    Join,
+    /// Writing the node record.
+    Register,
+    /// Taking ownership of shards.
+    Claim,
+    /// Giving up ownership of shards.
+    Release,
+    /// Taking the leader key.
+    Elect,
+    /// Giving up the leader key.
+    Resign,
+    /// Writing targets.
+    Assign,
+    /// Declaring a node dead.
+    Bury,
+    /// Deleting the own heartbeat key.
+    Leave,
+}
+
+impl Purpose {
+    /// The written name, for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Join => "join",
+            Self::Register => "register",
+            Self::Claim => "claim",
+            Self::Release => "release",
+            Self::Elect => "elect",
+            Self::Resign => "resign",
+            Self::Assign => "assign",
+            Self::Bury => "bury",
+            Self::Leave => "leave",
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+const BACKOFF_FIRST: Duration = Duration::from_millis(10);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) purpose: Purpose,
+    pub(super) transaction: Transaction,
+}
+
+/// The transactions that a node has decided on and not yet heard back from.
+#[derive(Debug)]
+pub(super) struct Requests {
+    in_flight_max: usize,
+    last: u64,
+    outbox: VecDeque<Pending>,
+    in_flight: BTreeMap<RequestId, Pending>,
+    busy: BTreeSet<Key>,
+    /// Consecutive failures of the store.
+    failures: u32,
+    hold_until: Moment,
+    jitter: u64,
+}
+
+impl Requests {
+    pub(super) fn new(in_flight_max: usize, seed: u64) -> Self {
+        Self {
+            in_flight_max,
+            last: 0,
+            outbox: VecDeque::new(),
+            in_flight: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            failures: 0,
+            hold_until: Moment::default(),
+            // A xorshift state must not be zero.
+            jitter: seed | 1,
+        }
+    }
+
+    /// A number for a new request.
+    pub(super) fn next_id(&mut self) -> RequestId {
+        self.last += 1;
+        RequestId(self.last)
+    }
+
+    /// Whether a write of this key is decided and not yet answered.
+    pub(super) fn is_busy(&self, key: &Key) -> bool {
+        self.busy.contains(key)
+    }
+
+    /// Whether any transaction for `purpose` is decided and not yet answered.
+    pub(super) fn any(&self, purpose: Purpose) -> bool {
+        let mut all = self.outbox.iter().chain(self.in_flight.values());
+        all.any(|pending| pending.purpose == purpose)
+    }
+
+    /// Whether a recent failure asks for patience.
+    pub(super) fn must_wait(&self, now: Moment) -> bool {
+        now < self.hold_until
+    }
+
+    pub(super) fn submit(&mut self, purpose: Purpose, transaction: Transaction) {
+        self.busy
+            .extend(transaction.writes.iter().map(|write| write.key().clone()));
+        self.outbox.push_back(Pending {
+            purpose,
+            transaction,
+        });
+    }
+
+    /// Starts what the limit of transactions in flight allows.
+    pub(super) fn pump(&mut self, effects: &mut Vec<Effect>) {
+        while self.in_flight.len() < self.in_flight_max {
+            let Some(pending) = self.outbox.pop_front() else {
+                return;
+            };
+            let request = self.next_id();
+            effects.push(Effect::Commit {
+                request,
+                transaction: pending.transaction.clone(),
+            });
+            self.in_flight.insert(request, pending);
+        }
+    }
+
+    /// The request is answered for good; its keys are free.
+    pub(super) fn finish(&mut self, request: RequestId) -> Option<Pending> {
+        let pending = self.in_flight.remove(&request)?;
+        for write in &pending.transaction.writes {
+            self.busy.remove(write.key());
+        }
+        Some(pending)
+    }
+
+    pub(super) fn purpose(&self, request: RequestId) -> Option<Purpose> {
+        Some(self.in_flight.get(&request)?.purpose)
+    }
+
+    /// The keys that the request writes.
+    pub(super) fn written_keys(&self, request: RequestId) -> Vec<Key> {
+        let pending = self.in_flight.get(&request);
+        let writes = pending
+            .into_iter()
+            .flat_map(|pending| &pending.transaction.writes);
+        writes.map(Write::key).cloned().collect()
+    }
+
+    /// The store answered.
+    pub(super) fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+
+    /// The store failed: wait, longer each time, with jitter so that nodes don't return together.
+    pub(super) fn failed(&mut self, now: Moment) {
+        let span = BACKOFF_MAX.min(BACKOFF_FIRST * 2u32.saturating_pow(self.failures.min(10)));
+        self.failures += 1;
+        self.jitter ^= self.jitter << 13;
+        self.jitter ^= self.jitter >> 7;
+        self.jitter ^= self.jitter << 17;
+        let permille = u32::try_from(self.jitter % 1000).unwrap_or(0);
+        self.hold_until = now.after(span / 2 + span / 2000 * permille);
+    }
+
+    /// Forgets everything: the life that decided it is over.
+    pub(super) fn clear(&mut self) {
+        self.outbox.clear();
+        self.in_flight.clear();
+        self.busy.clear();
+    }
+}

@@ -1,0 +1,274 @@
+//! Claims, drains and releases: moving what this node serves toward what it should serve.
+
+use super::lifecycle::Phase;
+use super::{Agent, Effect, GUARDS_PER_TRANSACTION_MAX, Notice, Purpose};
+use crate::record::{Guard, Key, Record, ShardRecord, Transaction, Write};
+use crate::time::Now;
+use crate::view::View;
+use crate::{Epoch, Life, NodeId, ShardId};
+
+/// What this node does with a shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Local {
+    /// Nothing.
+    #[default]
+    Closed,
+    /// Its gate is open.
+    Open(Epoch),
+    /// Its gate is closing; actors are being deactivated.
+    Draining(Epoch),
+    /// Nothing of it runs here, but the record still names this node.
+    Drained(Epoch),
+}
+
+/// The node's shards: what it does with each, which to look at again, and where calls go.
+#[derive(Debug)]
+pub(super) struct Shards {
+    local: Vec<Local>,
+    /// Shards that are not [`Local::Closed`].
+    held: usize,
+    dirty: Vec<bool>,
+    dirty_list: Vec<ShardId>,
+    routes: Vec<Option<(Life, Epoch)>>,
+}
+
+impl Shards {
+    pub(super) fn new(count: u32) -> Self {
+        let count = count as usize;
+        Self {
+            local: vec![Local::Closed; count],
+            held: 0,
+            dirty: vec![false; count],
+            dirty_list: Vec::new(),
+            routes: vec![None; count],
+        }
+    }
+
+    /// Something about this shard is new.
+    pub(super) fn touch(&mut self, shard: ShardId) {
+        let Some(dirty) = self.dirty.get_mut(shard.0 as usize) else {
+            return;
+        };
+        if !std::mem::replace(dirty, true) {
+            self.dirty_list.push(shard);
+        }
+    }
+
+    /// Something is new that concerns every shard.
+    pub(super) fn touch_all(&mut self) {
+        for shard in 0..self.local.len() {
+            self.touch(ShardId(shard as u32));
+        }
+    }
+
+    /// Whether nothing runs here.
+    pub(super) fn is_clear(&self) -> bool {
+        self.held == 0
+    }
+
+    /// The gates are gone, revoked all at once.
+    pub(super) fn forget(&mut self) {
+        self.local.fill(Local::Closed);
+        self.held = 0;
+        self.touch_all();
+    }
+
+    fn set(&mut self, shard: ShardId, local: Local) {
+        let slot = &mut self.local[shard.0 as usize];
+        self.held += usize::from(*slot == Local::Closed && local != Local::Closed);
+        self.held -= usize::from(*slot != Local::Closed && local == Local::Closed);
+        *slot = local;
+    }
+
+    pub(super) fn drained(&mut self, shards: &[(ShardId, Epoch)]) {
+        for &(shard, epoch) in shards {
+            if self.local.get(shard.0 as usize) == Some(&Local::Draining(epoch)) {
+                self.set(shard, Local::Drained(epoch));
+                self.touch(shard);
+            }
+        }
+    }
+
+    /// Tells where calls go now, for shards whose live owner changed.
+    pub(super) fn route(&mut self, view: &View, effects: &mut Vec<Effect>) {
+        let mut changed = Vec::new();
+        for &shard in &self.dirty_list {
+            let route = view
+                .live_owner(shard)
+                .map(|(life, epoch)| (life.clone(), epoch));
+            let known = &mut self.routes[shard.0 as usize];
+            if *known != route {
+                known.clone_from(&route);
+                changed.push((shard, route));
+            }
+        }
+        if !changed.is_empty() {
+            effects.push(Effect::Route(changed));
+        }
+    }
+
+    pub(super) fn serving(&self) -> impl Iterator<Item = ShardId> {
+        let shards = self.local.iter().enumerate();
+        let serving =
+            shards.filter(|(_, local)| matches!(local, Local::Open(_) | Local::Draining(_)));
+        serving.map(|(shard, _)| ShardId(shard as u32))
+    }
+
+    pub(super) fn claimed_of_targeted(&self, view: &View, me: &NodeId) -> (usize, usize) {
+        let mine = view
+            .shards()
+            .iter()
+            .zip(&self.local)
+            .filter(|(slot, _)| slot.record.target.as_ref() == Some(me));
+        mine.fold((0, 0), |(claimed, targeted), (_, local)| {
+            (
+                claimed + usize::from(matches!(local, Local::Open(_))),
+                targeted + 1,
+            )
+        })
+    }
+}
+
+/// What to do about one shard.
+enum Step {
+    Claim,
+    Open(Epoch),
+    Drain(Epoch),
+    Release,
+    Forget,
+}
+
+impl Agent {
+    pub(super) fn decide_shards(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let (Phase::Active(life) | Phase::Draining(life)) = self.phase.clone() else {
+            return;
+        };
+        let leaves = matches!(self.phase, Phase::Draining(_));
+        let alone = leaves && !self.view.members().any(|member| member.takes_shards());
+        let (mut claims, mut releases) = (Vec::new(), Vec::new());
+        let (mut opened, mut drained) = (Vec::new(), Vec::new());
+        for shard in std::mem::take(&mut self.shards.dirty_list) {
+            if self.requests.is_busy(&Key::Shard(shard)) {
+                // To be looked at again when the answer is there.
+                self.shards.dirty_list.push(shard);
+                continue;
+            }
+            self.shards.dirty[shard.0 as usize] = false;
+            match self.step_of(shard, &life, leaves, alone) {
+                None => {}
+                Some(Step::Claim) => claims.push(shard),
+                Some(Step::Release) => releases.push(shard),
+                Some(Step::Open(epoch)) => {
+                    self.shards.set(shard, Local::Open(epoch));
+                    opened.push((shard, epoch));
+                }
+                Some(Step::Drain(epoch)) => {
+                    self.shards.set(shard, Local::Draining(epoch));
+                    drained.push((shard, epoch));
+                }
+                Some(Step::Forget) => self.shards.set(shard, Local::Closed),
+            }
+        }
+        if !opened.is_empty() {
+            effects.push(Effect::Open(opened));
+        }
+        if !drained.is_empty() {
+            effects.push(Effect::Tell(self.draining_notice(&drained)));
+            effects.push(Effect::Drain(drained));
+        }
+        if !claims.is_empty() {
+            effects.push(Effect::Tell(Notice::Claiming {
+                shards: claims.len(),
+            }));
+        }
+        self.submit_each(Purpose::Claim, &claims, &life, now);
+        self.submit_each(Purpose::Release, &releases, &life, now);
+    }
+
+    /// What to do about a shard, from its record and what runs here. `None`: nothing, or not yet.
+    fn step_of(&self, shard: ShardId, life: &Life, leaves: bool, alone: bool) -> Option<Step> {
+        let record = &self.view.shard(shard).record;
+        let mine = record.owner.as_ref() == Some(life);
+        let wanted = record.target.as_ref() == Some(&life.node) && !leaves;
+        let taken = |target: &NodeId| {
+            *target != life.node
+                && self
+                    .view
+                    .member(target)
+                    .is_some_and(|member| member.takes_shards())
+        };
+        let unwanted = alone || record.target.as_ref().is_some_and(taken);
+        match self.shards.local[shard.0 as usize] {
+            Local::Closed if mine && wanted => Some(Step::Open(record.epoch)),
+            Local::Closed if mine => Some(Step::Release),
+            Local::Closed if wanted && self.view.live_owner(shard).is_none() => Some(Step::Claim),
+            Local::Closed | Local::Draining(_) => None,
+            Local::Open(epoch) if mine => unwanted.then_some(Step::Drain(epoch)),
+            // A target that came back while the shard was drained: the record is newer than any
+            // release that was sent, so none of those can be applied any more, and the gate may
+            // open again under the same epoch.
+            Local::Drained(epoch) if mine && wanted => Some(Step::Open(epoch)),
+            Local::Drained(_) if mine => Some(Step::Release),
+            Local::Open(_) | Local::Drained(_) => Some(Step::Forget),
+        }
+    }
+
+    fn draining_notice(&self, drained: &[(ShardId, Epoch)]) -> Notice {
+        let mut targets = drained
+            .iter()
+            .map(|(shard, _)| &self.view.shard(*shard).record.target);
+        let first = targets.next().cloned().flatten();
+        let to = first.filter(|first| targets.all(|target| target.as_ref() == Some(first)));
+        Notice::Draining {
+            shards: drained.len(),
+            to,
+        }
+    }
+
+    /// Claims or releases shards, as many in a transaction as its guards allow.
+    fn submit_each(&mut self, purpose: Purpose, shards: &[ShardId], life: &Life, now: Now) {
+        let begin = || Transaction {
+            guards: vec![Guard::alive(life)],
+            writes: Vec::new(),
+        };
+        let mut transaction = begin();
+        for &shard in shards {
+            // The shard's own guard, and perhaps one for its former owner.
+            if transaction.guards.len() + 2 > GUARDS_PER_TRANSACTION_MAX {
+                self.requests
+                    .submit(purpose, std::mem::replace(&mut transaction, begin()));
+            }
+            let slot = self.view.shard(shard);
+            transaction
+                .guards
+                .push(Guard::ModRevision(Key::Shard(shard), slot.mod_revision));
+            let mut record = slot.record.clone();
+            record.since_ms = now.wall_ms;
+            if purpose == Purpose::Claim {
+                guard_former_owner(&mut transaction.guards, &record, life);
+                record.owner = Some(life.clone());
+                record.epoch = record.epoch.next();
+            } else {
+                record.owner = None;
+            }
+            transaction
+                .writes
+                .push(Write::Put(Key::Shard(shard), Record::Shard(record)));
+            // To be looked at again when the answer is there.
+            self.shards.touch(shard);
+        }
+        if !transaction.writes.is_empty() {
+            self.requests.submit(purpose, transaction);
+        }
+    }
+}
+
+/// That the former owner, if the record still names one, is dead.
+fn guard_former_owner(guards: &mut Vec<Guard>, record: &ShardRecord, claimer: &Life) {
+    let Some(former) = &record.owner else { return };
+    assert_ne!(former, claimer, "a claim of what is owned already");
+    let guard = Guard::dead(former);
+    if !guards.contains(&guard) {
+        guards.push(guard);
+    }
+}

@@ -1,0 +1,27 @@
+//! The decisions of Greenroom's ownership protocol, and nothing but decisions.
+//!
+//! The principal type is [`Agent`], one node's part in the protocol: `step(now, event)` answers
+//! with the effects that a shell carries out. [`planner::plan`] is what the agent asks when it
+//! leads; [`ShardId::of`] is the hash that every node, gateway and client computes alike.
+//!
+//! This crate must never read a clock, draw a random number, do I/O, spawn or wait: time, seeds
+//! and answers come in as arguments, so that a run is a function of its inputs and can be
+//! simulated, replayed and model-checked.
+
+mod agent;
+mod id;
+pub mod planner;
+pub mod record;
+mod time;
+mod view;
+
+pub use agent::{
+    Agent, Config, Effect, Event, GUARDS_PER_TRANSACTION_MAX, Notice, Outcome, Purpose, RequestId,
+    SHARDS_PER_ASSIGNMENT_MAX,
+};
+pub use id::{
+    ActorId, BadName, Epoch, Incarnation, KEY_LEN_MAX, KIND_LEN_MAX, Life, NODE_ID_LEN_MAX, NodeId,
+    SHARD_COUNT_DEFAULT, SHARD_COUNT_MAX, ShardId, Term, hash_of, hash_tag,
+};
+pub use time::{BadTiming, Moment, Now, Timing};
+pub use view::{Beat, MemberView, Slot, View};

@@ -1,0 +1,146 @@
+//! Moments and the timing rules of liveness. Nothing here reads a clock.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A point on one process's own clock that counts suspended time (`CLOCK_BOOTTIME`), in
+/// nanoseconds. Moments of two processes are never compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// The moment `span` later.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(span)))
+    }
+
+    /// How long it is since `earlier`; zero when that lies ahead.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What time it is: the moment that decisions use, and the wall clock that only people read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// The deciding clock.
+    pub moment: Moment,
+    /// Milliseconds since 1970, written into records for people; decides nothing.
+    pub wall_ms: u64,
+}
+
+/// The timing of heartbeats, the same on every node of a cluster.
+///
+/// A node may run turns until *(send time of its last acknowledged heartbeat) + window − margin*.
+/// An observer may have it declared dead after seeing its heartbeat key unchanged for `window`.
+/// The observation begins after the put was applied, which is after it was sent, so the two never
+/// overlap as long as the margin covers what two clocks may drift apart within a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// *D*: how long a heartbeat key must stay unchanged before its node may be declared dead.
+    pub window: Duration,
+    /// *h*: from one heartbeat to the next.
+    pub heartbeat: Duration,
+    /// *m*: how much earlier a node stops than others may declare it dead.
+    pub margin: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(6),
+            heartbeat: Duration::from_secs(1),
+            margin: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Timing {
+    /// Checks the three against each other.
+    ///
+    /// # Errors
+    /// When the heartbeat is zero, the margin is below 1 % of the window (which is what clock
+    /// rates that differ by 0.5 % each way use up), or fewer than two heartbeats fit into
+    /// *window − margin*.
+    pub fn check(self) -> Result<Self, BadTiming> {
+        if self.heartbeat.is_zero() {
+            return Err(BadTiming(
+                "the heartbeat interval must be above zero".into(),
+            ));
+        }
+        if self.margin < self.window / 100 {
+            return Err(BadTiming(format!(
+                "the margin ({:?}) must be at least 1 % of the liveness window ({:?}), to cover \
+                 clocks that run at different rates",
+                self.margin, self.window
+            )));
+        }
+        if self.margin + self.heartbeat * 2 > self.window {
+            return Err(BadTiming(format!(
+                "the liveness window ({:?}) must hold the margin ({:?}) and at least two \
+                 heartbeat intervals ({:?})",
+                self.window, self.margin, self.heartbeat
+            )));
+        }
+        Ok(self)
+    }
+
+    /// Until when a node may run turns whose last acknowledged heartbeat was sent at `sent`.
+    pub fn right_until(self, sent: Moment) -> Moment {
+        sent.after(self.window - self.margin)
+    }
+}
+
+/// Timing values that contradict each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadTiming(pub String);
+
+impl fmt::Display for BadTiming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadTiming {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn defaults_agree_with_each_other() {
+        assert_eq!(Timing::default().check(), Ok(Timing::default()));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let bad = |window, heartbeat, margin| {
+            Timing {
+                window: ms(window),
+                heartbeat: ms(heartbeat),
+                margin: ms(margin),
+            }
+            .check()
+            .unwrap_err()
+            .to_string()
+        };
+        assert!(bad(1000, 0, 100).contains("heartbeat interval must be above zero"));
+        assert!(bad(1000, 100, 9).contains("margin (9ms)"));
+        assert!(bad(1000, 450, 101).contains("at least two"));
+    }
+
+    #[test]
+    fn the_right_to_run_ends_a_margin_before_the_window() {
+        let timing = Timing::default();
+        assert_eq!(timing.right_until(Moment(7)), Moment(7).after(ms(5500)));
+    }
+}

@@ -1,0 +1,288 @@
+//! What a node knows of its cluster: the records it has seen, each with its revision.
+
+use std::collections::BTreeMap;
+
+use crate::record::{
+    Entry, HeartbeatRecord, Held, Key, LeaderRecord, Meta, NodeRecord, NodeState, Record,
+    ShardRecord,
+};
+use crate::{Epoch, Incarnation, Life, NodeId, ShardId};
+
+/// A node's picture of the store. It may be late, never invented: each part is what the store held
+/// at some revision, and parts only move forward.
+#[derive(Clone, Debug)]
+pub struct View {
+    revision: u64,
+    meta: Option<Meta>,
+    leader: Option<(LeaderRecord, u64)>,
+    nodes: BTreeMap<NodeId, NodeRecord>,
+    heartbeats: BTreeMap<NodeId, Beat>,
+    shards: Vec<Slot>,
+    /// Revision of the last news of each key that is no shard, deletions included, so that an
+    /// older report can't undo a newer one.
+    seen: BTreeMap<Key, u64>,
+}
+
+/// A heartbeat key as last seen.
+#[derive(Clone, Debug)]
+pub struct Beat {
+    /// Revision at which the key was created: the incarnation of its life.
+    pub create_revision: u64,
+    /// Revision of the last beat.
+    pub mod_revision: u64,
+    /// What it says.
+    pub record: HeartbeatRecord,
+}
+
+/// A shard's record as last seen; `mod_revision` 0 while it was never written.
+#[derive(Clone, Debug, Default)]
+pub struct Slot {
+    /// What it says.
+    pub record: ShardRecord,
+    /// Guards the next write.
+    pub mod_revision: u64,
+}
+
+/// A live node that has registered.
+#[derive(Clone, Debug)]
+pub struct MemberView<'a> {
+    /// Which life.
+    pub life: Life,
+    /// What it says of itself.
+    pub record: &'a NodeRecord,
+}
+
+impl MemberView<'_> {
+    /// Whether shards may be given to it: not while it drains, nor ever to a weight of 0.
+    pub fn takes_shards(&self) -> bool {
+        self.record.state == NodeState::Active && self.record.profile.weight > 0
+    }
+}
+
+impl View {
+    /// An empty picture of a cluster of `shards` shards.
+    pub(crate) fn new(shards: u32) -> Self {
+        Self {
+            revision: 0,
+            meta: None,
+            leader: None,
+            nodes: BTreeMap::new(),
+            heartbeats: BTreeMap::new(),
+            shards: vec![Slot::default(); shards as usize],
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// The newest revision that any news came from.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// What was fixed at the cluster's birth, once known.
+    pub fn meta(&self) -> Option<&Meta> {
+        self.meta.as_ref()
+    }
+
+    /// Who leads, and the revision of that record (0: nobody ever led).
+    pub fn leader(&self) -> (Option<&LeaderRecord>, u64) {
+        match &self.leader {
+            Some((record, revision)) => (Some(record), *revision),
+            None => (None, 0),
+        }
+    }
+
+    /// All node records, those of dead nodes included.
+    pub fn nodes(&self) -> impl Iterator<Item = (&NodeId, &NodeRecord)> {
+        self.nodes.iter()
+    }
+
+    /// The record of a node.
+    pub fn node(&self, node: &NodeId) -> Option<&NodeRecord> {
+        self.nodes.get(node)
+    }
+
+    /// All heartbeat keys that exist.
+    pub fn heartbeats(&self) -> impl Iterator<Item = (&NodeId, &Beat)> {
+        self.heartbeats.iter()
+    }
+
+    /// The heartbeat key of a node.
+    pub fn heartbeat(&self, node: &NodeId) -> Option<&Beat> {
+        self.heartbeats.get(node)
+    }
+
+    /// Whether this life is not over, as far as seen.
+    pub fn alive(&self, life: &Life) -> bool {
+        self.heartbeats
+            .get(&life.node)
+            .is_some_and(|beat| beat.create_revision == life.incarnation.0)
+    }
+
+    /// The live, registered nodes, in order of their ids.
+    pub fn members(&self) -> impl Iterator<Item = MemberView<'_>> {
+        self.nodes
+            .iter()
+            .filter_map(|(node, record)| self.member_of(node, record))
+    }
+
+    /// The node, if it is alive and registered.
+    pub fn member(&self, node: &NodeId) -> Option<MemberView<'_>> {
+        self.member_of(node, self.nodes.get(node)?)
+    }
+
+    fn member_of<'a>(&self, node: &NodeId, record: &'a NodeRecord) -> Option<MemberView<'a>> {
+        let life = Life {
+            node: node.clone(),
+            incarnation: record.incarnation,
+        };
+        let live = record.state != NodeState::Dead && self.alive(&life);
+        live.then_some(MemberView { life, record })
+    }
+
+    /// All shards, in order of their numbers.
+    pub fn shards(&self) -> &[Slot] {
+        &self.shards
+    }
+
+    /// One shard.
+    pub fn shard(&self, shard: ShardId) -> &Slot {
+        &self.shards[shard.0 as usize]
+    }
+
+    /// The owner of a shard, if it is alive.
+    pub fn live_owner(&self, shard: ShardId) -> Option<(&Life, Epoch)> {
+        let record = &self.shard(shard).record;
+        let owner = record.owner.as_ref().filter(|life| self.alive(life))?;
+        Some((owner, record.epoch))
+    }
+
+    /// Takes in what the store held; answers whether that was news.
+    pub(crate) fn apply(&mut self, entry: Entry) -> bool {
+        let Entry {
+            key,
+            revision,
+            held,
+        } = entry;
+        self.revision = self.revision.max(revision);
+        if let Key::Shard(shard) = key {
+            return self.apply_shard(shard, held);
+        }
+        let revision = held.as_ref().map_or(revision, |held| held.mod_revision);
+        let seen = self.seen.entry(key.clone()).or_default();
+        if revision <= *seen {
+            return false;
+        }
+        *seen = revision;
+        self.apply_other(key, held);
+        true
+    }
+
+    fn apply_shard(&mut self, shard: ShardId, held: Option<Held>) -> bool {
+        let Some(slot) = self.shards.get_mut(shard.0 as usize) else {
+            return false;
+        };
+        // Shard records are never deleted, so an absence is older than any record seen.
+        let Some(Held {
+            mod_revision,
+            record: Record::Shard(record),
+            ..
+        }) = held
+        else {
+            return false;
+        };
+        if mod_revision <= slot.mod_revision {
+            return false;
+        }
+        *slot = Slot {
+            record,
+            mod_revision,
+        };
+        true
+    }
+
+    fn apply_other(&mut self, key: Key, held: Option<Held>) {
+        match (key, held) {
+            (
+                Key::Node(node),
+                Some(Held {
+                    record: Record::Node(record),
+                    ..
+                }),
+            ) => {
+                self.nodes.insert(node, record);
+            }
+            (Key::Node(node), None) => {
+                self.nodes.remove(&node);
+            }
+            (Key::Heartbeat(node), Some(held)) => {
+                let Record::Heartbeat(record) = held.record else {
+                    return;
+                };
+                let Held {
+                    create_revision,
+                    mod_revision,
+                    ..
+                } = held;
+                self.heartbeats.insert(
+                    node,
+                    Beat {
+                        create_revision,
+                        mod_revision,
+                        record,
+                    },
+                );
+            }
+            (Key::Heartbeat(node), None) => {
+                self.heartbeats.remove(&node);
+            }
+            (Key::Leader, Some(held)) => {
+                let Record::Leader(record) = held.record else {
+                    return;
+                };
+                self.leader = Some((record, held.mod_revision));
+            }
+            (
+                Key::Meta,
+                Some(Held {
+                    record: Record::Meta(meta),
+                    ..
+                }),
+            ) => self.meta = Some(meta),
+            // The leader and meta keys are never deleted; a record under another one's key is
+            // none of ours.
+            _ => {}
+        }
+    }
+
+    /// Takes in everything that the store held at `revision`: what is not among `entries` was
+    /// absent then.
+    pub(crate) fn apply_snapshot(&mut self, revision: u64, entries: Vec<Entry>) {
+        let present: std::collections::BTreeSet<Key> =
+            entries.iter().map(|entry| entry.key.clone()).collect();
+        let nodes = self.nodes.keys().cloned().map(Key::Node);
+        let beats = self.heartbeats.keys().cloned().map(Key::Heartbeat);
+        let gone: Vec<Key> = nodes
+            .chain(beats)
+            .filter(|key| !present.contains(key))
+            .collect();
+        for key in gone {
+            self.apply(Entry {
+                key,
+                revision,
+                held: None,
+            });
+        }
+        for entry in entries {
+            self.apply(entry);
+        }
+        self.revision = self.revision.max(revision);
+    }
+}
+
+/// The life whose heartbeat this is.
+pub(crate) fn life_of(node: &NodeId, beat: &Beat) -> Life {
+    Life {
+        node: node.clone(),
+        incarnation: Incarnation(beat.create_revision),
+    }
+}

@@ -1,0 +1,30 @@
+//! The clock that decides.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use greenroom_core::{Moment, Now};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The present moment on `CLOCK_BOOTTIME`, which goes on while the machine is suspended: a process
+/// that was frozen must not believe that no time has passed.
+pub(crate) fn moment() -> Moment {
+    let time = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    Moment(seconds * 1_000_000_000 + nanos)
+}
+
+/// The present moment, with the wall clock for people to read.
+pub(crate) fn now() -> Now {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "written into records for people to read"
+    )]
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Now {
+        moment: moment(),
+        wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+    }
+}

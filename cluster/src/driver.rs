@@ -1,0 +1,287 @@
+//! Carries out what the agent decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use greenroom_core::record::{Key, Transaction};
+use greenroom_core::{Agent, Effect, Event, Notice, Outcome, RequestId, View};
+use greenroom_shardlock::{Closed, Gates};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::clock;
+use crate::cluster::{Activations, OpenShard, Status, StatusPhase, report};
+use crate::codec::Codec;
+use crate::heart::Heart;
+use crate::routing::Routes;
+use crate::store::{Commit, Store, StoreError};
+use crate::watcher::Watcher;
+
+/// Most drained shards in one report.
+const DRAINED_PER_REPORT_MAX: usize = 256;
+
+/// What a handle asks of the driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    View(oneshot::Sender<View>),
+    Leave,
+    LeaveNow,
+    Abandon(oneshot::Sender<()>),
+}
+
+pub(crate) struct Driver {
+    pub(crate) agent: Agent,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) codec: Codec,
+    pub(crate) heart: Heart,
+    pub(crate) gates: Arc<Gates>,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) activations: Arc<dyn Activations>,
+    pub(crate) drain_deadline: Duration,
+    pub(crate) tick: Duration,
+    /// For the answers to what it starts.
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+impl Driver {
+    pub(crate) async fn run(
+        mut self,
+        watcher: Watcher,
+        mut inbox: mpsc::Receiver<Event>,
+        mut orders: mpsc::Receiver<Command>,
+        status: watch::Sender<Status>,
+    ) {
+        // Everything that the driver starts ends with it.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(watcher.run());
+        let mut tick = interval(self.tick);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stopped = None;
+        while stopped.is_none() {
+            let event = tokio::select! {
+                Some(event) = inbox.recv() => event,
+                _ = tick.tick() => Event::Tick,
+                Some(_) = tasks.join_next() => continue,
+                Some(command) = orders.recv() => match command {
+                    Command::View(answer) => {
+                        let _ = answer.send(self.agent.view().clone());
+                        continue;
+                    }
+                    Command::Leave => Event::Leave,
+                    Command::LeaveNow => Event::LeaveNow,
+                    Command::Abandon(done) => {
+                        self.heart.stop();
+                        let _ = done.send(());
+                        break;
+                    }
+                },
+            };
+            for effect in self.agent.step(clock::now(), event) {
+                self.carry_out(effect, &mut tasks, &mut stopped);
+            }
+            let now = self.status(stopped.clone());
+            status.send_if_modified(|status| {
+                let changed = *status != now;
+                *status = now;
+                changed
+            });
+        }
+        self.heart.stop();
+        status.send_replace(self.status(Some(stopped.flatten())));
+    }
+
+    /// How the node stands; `stopped` with the reason when it is gone.
+    pub(crate) fn status(&self, stopped: Option<Option<String>>) -> Status {
+        let (claimed, targeted) = self.agent.claimed_of_targeted();
+        let phase = match stopped {
+            Some(reason) => StatusPhase::Stopped(reason),
+            None if self.agent.is_draining() => StatusPhase::Draining,
+            None if self.agent.is_active() => StatusPhase::Active,
+            None => StatusPhase::Joining,
+        };
+        Status {
+            life: self.agent.life().cloned(),
+            phase,
+            claimed,
+            targeted,
+            leads: self.agent.leads(),
+            synced: self.agent.is_synced(),
+        }
+    }
+
+    fn carry_out(
+        &self,
+        effect: Effect,
+        tasks: &mut JoinSet<()>,
+        stopped: &mut Option<Option<String>>,
+    ) {
+        match effect {
+            Effect::Commit {
+                request,
+                transaction,
+            } => {
+                tasks.spawn(self.commit(request, &transaction));
+            }
+            Effect::Read { request, keys } => {
+                tasks.spawn(self.read(request, &keys));
+            }
+            Effect::Beat(life) => self.heart.beat(life),
+            Effect::StopBeating => self.heart.stop(),
+            Effect::Open(shards) => self.open(&shards),
+            Effect::Drain(shards) => {
+                tasks.spawn(self.drain(shards));
+            }
+            Effect::Fence(_) => {
+                self.gates.revoke_all();
+                self.activations.drop_all();
+            }
+            Effect::Route(changes) => {
+                let view = self.agent.view();
+                self.routes.apply(&changes, |life| {
+                    let record = view.node(&life.node);
+                    record
+                        .map(|record| record.profile.peer_address.clone())
+                        .unwrap_or_default()
+                });
+            }
+            Effect::Tell(notice) => {
+                if let Notice::OtherCluster { .. } = notice {
+                    *stopped = Some(Some(notice.to_string()));
+                }
+                tell(&notice);
+            }
+            Effect::Stopped => {
+                stopped.get_or_insert(None);
+            }
+        }
+    }
+
+    fn open(&self, shards: &[OpenShard]) {
+        for &(shard, epoch) in shards {
+            if let Err(error) = self.gates.open(shard.0, epoch.0) {
+                // The agent opens only what is drained, so this is a defect; the shard stays
+                // closed, which is safe.
+                tracing::error!(%shard, %epoch, %error, "can't open the gate of an owned shard");
+            }
+            self.routes.notify(shard);
+        }
+    }
+
+    fn commit(
+        &self,
+        request: RequestId,
+        transaction: &Transaction,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (store, codec, events) = (self.store.clone(), self.codec.clone(), self.events.clone());
+        let transaction = codec.transaction(transaction);
+        async move {
+            let outcome = match store.commit(transaction).await {
+                Ok(Commit::Applied { revision }) => Outcome::Applied { revision },
+                Ok(Commit::Refused { revision, current }) => {
+                    let current = current.iter().filter_map(|(key, item)| match item {
+                        Some(item) => codec.entry(item),
+                        None => codec.absence(key, revision),
+                    });
+                    Outcome::Refused {
+                        current: current.collect(),
+                    }
+                }
+                Err(StoreError::Ambiguous(reason)) => {
+                    tracing::debug!(reason, "a transaction's reply was lost");
+                    Outcome::Ambiguous
+                }
+                Err(StoreError::Permanent(reason)) => {
+                    tracing::error!(reason, "the store refuses a transaction");
+                    Outcome::Permanent
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the store did not take a transaction");
+                    Outcome::Transient
+                }
+            };
+            report(&events, Event::Committed { request, outcome }).await;
+        }
+    }
+
+    fn read(&self, request: RequestId, keys: &[Key]) -> impl Future<Output = ()> + Send + 'static {
+        let (store, codec, events) = (self.store.clone(), self.codec.clone(), self.events.clone());
+        let keys: Vec<String> = keys.iter().map(|key| codec.key(key)).collect();
+        async move {
+            let mut entries = Some(Vec::with_capacity(keys.len()));
+            for key in &keys {
+                match store.get(key).await {
+                    Ok((_, Some(item))) => {
+                        entries
+                            .iter_mut()
+                            .for_each(|read| read.extend(codec.entry(&item)));
+                    }
+                    Ok((revision, None)) => {
+                        let absence = codec.absence(key, revision);
+                        entries
+                            .iter_mut()
+                            .for_each(|read| read.extend(absence.clone()));
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, key, "can't read a record");
+                        entries = None;
+                        break;
+                    }
+                }
+            }
+            report(&events, Event::Read { request, entries }).await;
+        }
+    }
+
+    /// Closes the gates at once; reports shards as their turns end and their actors are gone.
+    fn drain(&self, shards: Vec<OpenShard>) -> impl Future<Output = ()> + Send + 'static {
+        let (gates, activations) = (Arc::clone(&self.gates), Arc::clone(&self.activations));
+        let (events, patience) = (self.events.clone(), self.drain_deadline);
+        let deadline = Instant::now() + patience;
+        async move {
+            let drains = shards.into_iter().map(|(shard, epoch)| {
+                let closed = gates.close(shard.0, deadline);
+                let activations = &activations;
+                async move {
+                    if let Closed::Revoked { permits } = closed.await {
+                        let revoked = permits;
+                        tracing::warn!(%shard, %epoch, revoked, "turns overran the drain deadline");
+                    }
+                    if let Some(deactivation) = activations.deactivate(shard)
+                        && timeout(patience, deactivation).await.is_err()
+                    {
+                        tracing::warn!(%shard, %epoch, "deactivation overran the drain deadline");
+                    }
+                    (shard, epoch)
+                }
+            });
+            let drains: FuturesUnordered<_> = drains.collect();
+            let mut drained = drains.ready_chunks(DRAINED_PER_REPORT_MAX);
+            while let Some(shards) = drained.next().await {
+                report(&events, Event::Drained { shards }).await;
+            }
+        }
+    }
+}
+
+fn tell(notice: &Notice) {
+    match notice {
+        Notice::OtherCluster { .. }
+        | Notice::StoreFailed {
+            permanent: true, ..
+        } => {
+            tracing::error!("{notice}");
+        }
+        Notice::Fenced(_)
+        | Notice::Burying { .. }
+        | Notice::NameInUse { .. }
+        | Notice::ReplyLost { .. }
+        | Notice::StoreFailed {
+            permanent: false, ..
+        } => tracing::warn!("{notice}"),
+        Notice::Conflict { .. } | Notice::Idle(_) => tracing::debug!("{notice}"),
+        _ => tracing::info!("{notice}"),
+    }
+}

@@ -1,0 +1,171 @@
+//! The heartbeat, on a thread and a store connection of its own, so that no busy executor and no
+//! burst of claims can delay it.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use greenroom_core::record::{Guard, HeartbeatRecord, Key, Record, Transaction, Write};
+use greenroom_core::{Event, Life, Timing};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::clock;
+use crate::codec::Codec;
+use crate::connect::StoreConfig;
+use crate::right::RightToRun;
+use crate::store::{Commit, Store};
+
+/// Keeps the heartbeat of one life at a time going; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Heart {
+    life: watch::Sender<Option<Life>>,
+    right: Arc<RightToRun>,
+}
+
+impl Heart {
+    pub(crate) fn start(
+        store: StoreConfig,
+        codec: Codec,
+        timing: Timing,
+        right: Arc<RightToRun>,
+        report: mpsc::Sender<Event>,
+    ) -> std::io::Result<Self> {
+        let (life, lives) = watch::channel(None);
+        let beating = Beating {
+            codec,
+            timing,
+            right: Arc::clone(&right),
+            report,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        thread::Builder::new()
+            .name("greenroom-heart".into())
+            .spawn(move || runtime.block_on(beating.run(store, lives)))?;
+        Ok(Self { life, right })
+    }
+
+    /// A life begins; its heartbeats start at once.
+    pub(crate) fn beat(&self, life: Life) {
+        self.right.begin(life.incarnation);
+        self.life.send_replace(Some(life));
+    }
+
+    /// The life is over.
+    pub(crate) fn stop(&self) {
+        self.life.send_replace(None);
+        self.right.end();
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        self.right.end();
+    }
+}
+
+struct Beating {
+    codec: Codec,
+    timing: Timing,
+    right: Arc<RightToRun>,
+    report: mpsc::Sender<Event>,
+}
+
+/// What became of one beat.
+enum Beat {
+    Acknowledged,
+    Refused,
+    Unanswered,
+}
+
+impl Beating {
+    async fn run(self, config: StoreConfig, mut lives: watch::Receiver<Option<Life>>) {
+        tokio::select! {
+            () = self.beat_for_ever(config, lives.clone()) => {}
+            // The sender is gone: the node is.
+            _ = lives.wait_for(|_| false) => {}
+        }
+    }
+
+    async fn beat_for_ever(&self, config: StoreConfig, mut lives: watch::Receiver<Option<Life>>) {
+        let store = self.connect(&config).await;
+        let mut sequence = 0;
+        loop {
+            let life = lives
+                .wait_for(Option::is_some)
+                .await
+                .map(|life| life.clone());
+            let Ok(life) = life else { return };
+            let Some(life) = life else { continue };
+            sequence += 1;
+            let began = Instant::now();
+            let pause = match self.beat(&*store, &life, sequence).await {
+                Beat::Acknowledged => self.timing.heartbeat,
+                Beat::Unanswered => self.timing.heartbeat / 4,
+                Beat::Refused => {
+                    let incarnation = life.incarnation;
+                    let _ = self
+                        .report
+                        .send(Event::HeartbeatRefused { incarnation })
+                        .await;
+                    self.timing.heartbeat
+                }
+            };
+            tokio::select! {
+                () = sleep_until(began + pause) => {}
+                _ = lives.changed() => {}
+            }
+        }
+    }
+
+    async fn connect(&self, config: &StoreConfig) -> Arc<dyn Store> {
+        loop {
+            match config.connect().await {
+                Ok(store) => return store,
+                Err(error) => {
+                    tracing::warn!(%error, "the heartbeat can't reach the store yet");
+                    tokio::time::sleep(self.timing.heartbeat).await;
+                }
+            }
+        }
+    }
+
+    async fn beat(&self, store: &dyn Store, life: &Life, sequence: u64) -> Beat {
+        let record = HeartbeatRecord {
+            incarnation: Some(life.incarnation),
+            sequence,
+            nonce: 0,
+        };
+        let write = Write::Put(Key::Heartbeat(life.node.clone()), Record::Heartbeat(record));
+        let transaction = Transaction {
+            guards: vec![Guard::alive(life)],
+            writes: vec![write],
+        };
+        let transaction = self.codec.transaction(&transaction);
+        // The right counts from here: whoever sees this beat sees it later than now.
+        let sent = clock::moment();
+        match timeout(self.patience(), store.commit(transaction)).await {
+            Ok(Ok(Commit::Applied { .. })) => {
+                self.right
+                    .extend(life.incarnation, self.timing.right_until(sent));
+                Beat::Acknowledged
+            }
+            Ok(Ok(Commit::Refused { .. })) => Beat::Refused,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, remaining = ?self.right.remaining(), "heartbeat failed");
+                Beat::Unanswered
+            }
+            Err(_) => {
+                tracing::warn!(remaining = ?self.right.remaining(), "heartbeat got no answer");
+                Beat::Unanswered
+            }
+        }
+    }
+
+    /// How long to wait for one answer: several attempts must fit into the window.
+    fn patience(&self) -> Duration {
+        (self.timing.window - self.timing.margin) / 3
+    }
+}

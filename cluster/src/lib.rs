@@ -1,0 +1,25 @@
+//! Who owns which shard: the shell around the decisions of `greenroom-core`.
+//!
+//! The principal type is [`Cluster`], a node's membership: it joins, keeps the heartbeat going,
+//! claims and releases shards through a [`store::Store`], opens and closes gates, and keeps the
+//! [`Routes`] by which calls find their node. This crate must never decide anything about
+//! ownership by itself: decisions are the core's, this crate carries them out. It knows shards
+//! and lives, no actors and no calls.
+
+mod clock;
+mod cluster;
+mod codec;
+mod connect;
+mod driver;
+mod heart;
+mod right;
+mod routing;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod watcher;
+
+pub use cluster::{Activations, Cluster, ClusterError, ClusterOptions, Status, StatusPhase};
+pub use connect::StoreConfig;
+pub use right::RightToRun;
+pub use routing::{Owner, Route, Routes};

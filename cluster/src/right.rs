@@ -1,0 +1,98 @@
+//! The right to run turns.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use greenroom_core::{Incarnation, Moment};
+use parking_lot::Mutex;
+
+use crate::clock;
+
+/// Until when this node may run turns and acknowledge them: a moment that each acknowledged
+/// heartbeat moves on. Nothing has to happen for the right to end, so a process that was paused
+/// has lost it before it runs its first instruction again.
+#[derive(Debug, Default)]
+pub struct RightToRun {
+    /// Nanoseconds on the boot clock; 0 for no right at all.
+    until: AtomicU64,
+    /// Whose right it is: the answer to a heartbeat of a former life moves nothing.
+    life: Mutex<Option<Incarnation>>,
+}
+
+impl RightToRun {
+    /// Whether turns may run now. Reads the clock: a flag set by a timer would be late exactly
+    /// when it matters.
+    pub fn holds(&self) -> bool {
+        clock::moment().0 < self.until.load(Ordering::Acquire)
+    }
+
+    /// How long the right lasts if no further heartbeat is acknowledged.
+    pub fn remaining(&self) -> Duration {
+        Moment(self.until.load(Ordering::Acquire)).since(clock::moment())
+    }
+
+    /// A life begins, without a right until its first heartbeat is acknowledged.
+    pub(crate) fn begin(&self, incarnation: Incarnation) {
+        let mut life = self.life.lock();
+        *life = Some(incarnation);
+        self.until.store(0, Ordering::Release);
+    }
+
+    /// The life is over.
+    pub(crate) fn end(&self) {
+        let mut life = self.life.lock();
+        *life = None;
+        self.until.store(0, Ordering::Release);
+    }
+
+    /// A heartbeat of this life was acknowledged.
+    pub(crate) fn extend(&self, incarnation: Incarnation, until: Moment) {
+        let life = self.life.lock();
+        if *life == Some(incarnation) {
+            self.until.fetch_max(until.0, Ordering::AcqRel);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soon() -> Moment {
+        clock::moment().after(Duration::from_secs(60))
+    }
+
+    #[test]
+    fn a_life_has_no_right_before_its_first_acknowledged_heartbeat() {
+        let right = RightToRun::default();
+        assert!(!right.holds());
+        right.begin(Incarnation(1));
+        assert!(!right.holds());
+        right.extend(Incarnation(1), soon());
+        assert!(right.holds());
+        assert!(right.remaining() > Duration::from_secs(50));
+    }
+
+    #[test]
+    fn an_answer_to_a_former_life_gives_no_right() {
+        let right = RightToRun::default();
+        right.begin(Incarnation(1));
+        right.end();
+        right.extend(Incarnation(1), soon());
+        assert!(!right.holds());
+        right.begin(Incarnation(2));
+        right.extend(Incarnation(1), soon());
+        assert!(!right.holds());
+    }
+
+    #[test]
+    fn the_right_ends_by_itself_and_never_moves_back() {
+        let right = RightToRun::default();
+        right.begin(Incarnation(1));
+        right.extend(Incarnation(1), clock::moment());
+        assert!(!right.holds());
+        right.extend(Incarnation(1), soon());
+        right.extend(Incarnation(1), clock::moment());
+        assert!(right.holds());
+    }
+}

@@ -1,0 +1,182 @@
+//! What only a real server can show: it hangs, dies, comes back, or isn't there yet.
+
+use std::time::Duration;
+
+use greenroom_cluster::store::{Commit, EtcdOptions, EtcdStore, Store, StoreError, Txn, Watch};
+use greenroom_cluster::testing::EtcdServer;
+
+use super::{next_changes, put, soon};
+
+/// Short times, so that the tests that wait for them are short.
+fn impatient(server: &EtcdServer) -> EtcdOptions {
+    let mut options = EtcdOptions::new([server.endpoint()]);
+    options.request_timeout = Duration::from_millis(500);
+    options.connect_timeout = Duration::from_millis(500);
+    options
+}
+
+async fn write(store: &EtcdStore, key: &str) -> Result<u64, StoreError> {
+    match store
+        .commit(Txn {
+            guards: vec![],
+            writes: vec![put(key, "x")],
+        })
+        .await?
+    {
+        Commit::Applied { revision } => Ok(revision),
+        refused @ Commit::Refused { .. } => panic!("{refused:?}"),
+    }
+}
+
+/// Writes until it works. Each try waits at most for the request timeout, so this is no busy loop.
+async fn write_again(store: &EtcdStore, key: &str) -> u64 {
+    soon(async {
+        loop {
+            match write(store, key).await {
+                Ok(revision) => return revision,
+                Err(StoreError::Transient(_) | StoreError::Ambiguous(_)) => {
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    })
+    .await
+}
+
+async fn loss(watch: &mut dyn Watch) -> StoreError {
+    soon(next_changes(watch))
+        .await
+        .expect_err("the watch should be lost")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_fails_requests_in_time_and_recovers() {
+    let server = EtcdServer::start();
+    let store = EtcdStore::connect(impatient(&server)).await.unwrap();
+    write(&store, "a").await.unwrap();
+
+    server.stop_process();
+    let hung = soon(write(&store, "b")).await.unwrap_err();
+    assert!(
+        matches!(hung, StoreError::Ambiguous(_)),
+        "it was sent, and may be applied later: {hung:?}"
+    );
+    assert!(hung.may_have_been_applied());
+    let read = soon(store.get("a")).await.unwrap_err();
+    assert!(matches!(read, StoreError::Transient(_)), "{read:?}");
+
+    server.continue_process();
+    write_again(&store, "c").await;
+    assert!(store.get("a").await.unwrap().1.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_on_a_server_that_hangs_is_lost_and_can_be_resumed() {
+    let server = EtcdServer::start();
+    let store = EtcdStore::connect(impatient(&server)).await.unwrap();
+    let seen = write(&store, "a").await.unwrap();
+    let mut watch = store.watch("a", seen).await.unwrap();
+
+    server.stop_process();
+    let error = loss(&mut *watch).await;
+    assert!(matches!(error, StoreError::WatchLost(_)), "{error:?}");
+    assert_eq!(watch.next().await, Err(error), "an ended watch repeats why");
+
+    server.continue_process();
+    let missed = write_again(&store, "a").await;
+    let mut watch = store.watch("a", seen).await.unwrap();
+    assert_eq!(
+        soon(next_changes(&mut *watch)).await.unwrap().revision,
+        missed
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quiet_watch_shows_that_it_lives() {
+    let server = EtcdServer::start();
+    let store = EtcdStore::connect(impatient(&server)).await.unwrap();
+    let seen = write(&store, "a").await.unwrap();
+    let mut watch = store.watch("quiet/", seen).await.unwrap();
+    for _ in 0..2 {
+        let batch = soon(watch.next()).await.unwrap();
+        assert!(
+            batch.changes.is_empty() && batch.revision >= seen,
+            "{batch:?}"
+        );
+    }
+    let made = write(&store, "quiet/a").await.unwrap();
+    assert_eq!(
+        soon(next_changes(&mut *watch)).await.unwrap().revision,
+        made
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_and_restarted_is_found_again() {
+    let mut server = EtcdServer::start();
+    let store = EtcdStore::connect(impatient(&server)).await.unwrap();
+    let seen = write(&store, "a").await.unwrap();
+    let mut watch = store.watch("a", seen).await.unwrap();
+
+    server.kill();
+    let error = loss(&mut *watch).await;
+    assert!(matches!(error, StoreError::WatchLost(_)), "{error:?}");
+    // The first request may still be put on the dying connection.
+    let _ = write(&store, "b").await;
+    let refused = write(&store, "b").await.unwrap_err();
+    assert!(
+        matches!(refused, StoreError::Transient(_)),
+        "nobody listens, so nothing was sent: {refused:?}"
+    );
+
+    server.restart();
+    let missed = write_again(&store, "a").await;
+    let mut watch = store.watch("a", seen).await.unwrap();
+    assert_eq!(
+        soon(next_changes(&mut *watch)).await.unwrap().revision,
+        missed
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_can_be_made_before_its_server_is_up() {
+    let mut server = EtcdServer::start();
+    server.kill();
+    let store = EtcdStore::connect(impatient(&server)).await.unwrap();
+    for _ in 0..3 {
+        let refused = write(&store, "a").await.unwrap_err();
+        assert!(matches!(refused, StoreError::Transient(_)), "{refused:?}");
+    }
+    assert!(matches!(
+        store.watch("a", 0).await,
+        Err(StoreError::Transient(_))
+    ));
+
+    server.restart();
+    write_again(&store, "a").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_member_fails_no_call_that_another_can_answer() {
+    let server = EtcdServer::start();
+    let mut dead = EtcdServer::start();
+    dead.kill();
+    let mut options = impatient(&server);
+    options.endpoints.push(dead.endpoint());
+    let store = EtcdStore::connect(options).await.unwrap();
+    for round in 0..50 {
+        write(&store, &format!("key-{round}")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn options_that_can_never_work_are_refused() {
+    for endpoints in [vec![], vec!["http://not a host"]] {
+        let refused = EtcdStore::connect(EtcdOptions::new(endpoints)).await;
+        assert!(
+            matches!(refused, Err(StoreError::Permanent(_))),
+            "{refused:?}"
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! Asking a node.
+
+use std::time::Duration;
+
+use greenroom_proto::v1::SnapshotRequest;
+use greenroom_proto::v1::inspect_client::InspectClient;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::{Code, Response, Status};
+
+use crate::{ClusterView, InspectError, Placement, convert};
+
+/// How long a connection may take to come about, the look-up of the host's name included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the whole answer may take once there is a connection.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest answer that is accepted, in bytes. The largest cluster has 65,536 shards, each of which
+/// takes some tens of bytes, and seldom more than 200.
+pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+impl ClusterView {
+    /// Fetches the present picture of the node whose peer address (`host:port`) this is.
+    ///
+    /// # Errors
+    /// When the address is none, or the node can't be reached, doesn't answer within
+    /// [`CONNECT_TIMEOUT`] and [`REQUEST_TIMEOUT`], refuses, or answers with nonsense or with more
+    /// than [`ANSWER_BYTES_MAX`].
+    pub async fn fetch(address: &str) -> Result<Self, InspectError> {
+        let mut node = NodeClient::connect(address, Limits::default()).await?;
+        let snapshot = node.client.snapshot(SnapshotRequest {});
+        let snapshot = node.limits.answer(address, snapshot).await?;
+        convert::view(snapshot).map_err(|source| InspectError::Malformed {
+            address: address.to_owned(),
+            source,
+        })
+    }
+}
+
+/// Asks the node with this peer address (`host:port`) where the actor `(kind, key)` lives, without
+/// activating it.
+///
+/// # Errors
+/// As [`ClusterView::fetch`]; also when the node finds kind or key unfit as a name.
+pub async fn peek(address: &str, kind: &str, key: &str) -> Result<Placement, InspectError> {
+    let mut node = NodeClient::connect(address, Limits::default()).await?;
+    let reply = node.client.peek(convert::peek_request(kind, key));
+    let reply = node.limits.answer(address, reply).await?;
+    Ok(convert::placement(reply))
+}
+
+/// A connection to one node.
+struct NodeClient {
+    client: InspectClient<Channel>,
+    limits: Limits,
+}
+
+impl NodeClient {
+    async fn connect(address: &str, limits: Limits) -> Result<Self, InspectError> {
+        let endpoint = endpoint(address)?;
+        // The transport's own time-outs leave out the look-up of names and the end of an answer.
+        let channel = tokio::time::timeout(limits.connect, endpoint.connect())
+            .await
+            .map_err(|_| timed_out(address, limits.connect))?
+            .map_err(|source| InspectError::Unreachable {
+                address: address.to_owned(),
+                source,
+            })?;
+        let client = InspectClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+        Ok(Self { client, limits })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    connect: Duration,
+    request: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: CONNECT_TIMEOUT,
+            request: REQUEST_TIMEOUT,
+        }
+    }
+}
+
+impl Limits {
+    async fn answer<T>(
+        self,
+        address: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, InspectError> {
+        tokio::time::timeout(self.request, call)
+            .await
+            .map_err(|_| timed_out(address, self.request))?
+            .map(Response::into_inner)
+            .map_err(|status| refused(address, status))
+    }
+}
+
+/// Only `host:port` is an address: a scheme or a path would promise what nobody looks at.
+fn endpoint(address: &str) -> Result<Endpoint, InspectError> {
+    let bad = || InspectError::BadAddress {
+        address: address.to_owned(),
+    };
+    let uri: Uri = format!("http://{address}").parse().map_err(|_| bad())?;
+    let whole = uri
+        .authority()
+        .is_some_and(|authority| authority.as_str() == address);
+    let host = uri.host().is_some_and(|host| !host.is_empty());
+    let port = uri.port_u16().is_some_and(|port| port != 0);
+    if !whole || !host || !port || address.contains('@') {
+        return Err(bad());
+    }
+    Ok(Endpoint::from(uri))
+}
+
+fn timed_out(address: &str, limit: Duration) -> InspectError {
+    InspectError::TimedOut {
+        address: address.to_owned(),
+        limit,
+    }
+}
+
+fn refused(address: &str, status: Status) -> InspectError {
+    let address = address.to_owned();
+    match status.code() {
+        Code::Unimplemented => InspectError::NotANode { address },
+        _ => InspectError::Refused {
+            address,
+            source: Box::new(status),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn only_host_and_port_are_an_address() {
+        for good in ["127.0.0.1:7400", "node-1.shop:7400", "[::1]:7400"] {
+            let endpoint = endpoint(good).expect(good);
+            assert_eq!(endpoint.uri().to_string(), format!("http://{good}/"));
+        }
+        let bad = [
+            "",
+            ":",
+            ":7400",
+            "node-1",
+            "node-1:",
+            "node-1:0",
+            "node-1:x",
+            "node-1:70000",
+            "http://node-1:7400",
+            "node-1:7400/",
+            "node-1:7400/x",
+            "me@node-1:7400",
+            "a b:7400",
+            "::1:7400",
+        ];
+        for address in bad {
+            assert!(
+                matches!(endpoint(address), Err(InspectError::BadAddress { .. })),
+                "{address:?} was taken for an address"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_the_connection_and_says_nothing_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let limits = Limits {
+            connect: CONNECT_TIMEOUT,
+            request: Duration::from_millis(20),
+        };
+        let mut node = NodeClient::connect(&address, limits)
+            .await
+            .expect("the backlog takes the connection");
+        let snapshot = node.client.snapshot(SnapshotRequest {});
+        let error = limits.answer(&address, snapshot).await.expect_err("silent");
+        assert_eq!(
+            error.to_string(),
+            format!("{address} did not answer within 20ms")
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! The built command `greenroom` against a real server.
+
+mod support;
+
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use support::{FixedNode, largest, shop};
+
+/// Runs the command with no settings but those given.
+fn greenroom(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("the command starts")
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
+    command.args(arguments).env_remove("GREENROOM_NODE");
+    command
+}
+
+/// What the command printed; it must have succeeded in silence.
+#[track_caller]
+fn printed(output: &Output) -> String {
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+    text(&output.stdout)
+}
+
+/// What the command complained of; it must have printed nothing else.
+#[track_caller]
+fn complaint(output: &Output, exit_code: i32) -> String {
+    assert_eq!(text(&output.stdout), "");
+    assert_eq!(output.status.code(), Some(exit_code));
+    text(&output.stderr)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("the command prints UTF-8")
+}
+
+fn ask(node: &FixedNode, arguments: &[&str]) -> String {
+    printed(&greenroom(
+        &[arguments, &["--node", &node.address]].concat(),
+    ))
+}
+
+#[test]
+fn status_as_table() {
+    let node = FixedNode::start(shop());
+    let expected = "\
+cluster      shop
+answered by  node-a
+revision     214
+leader       node-a@105
+term         3
+
+NODE    INCARNATION  STATE     WEIGHT  ADDRESS        KINDS  OWNED  TARGETED
+node-a  105          active    1       10.0.0.1:7400  2      1      3
+node-b  88           draining  2       10.0.0.2:7400  1      1      0
+node-z  -            unknown   -       -              -      0      1
+
+shards         4
+owned          2
+in motion      2
+without owner  2
+orphans        1
+";
+    assert_eq!(ask(&node, &["status"]), expected);
+}
+
+#[test]
+fn shards_as_table() {
+    let node = FixedNode::start(shop());
+    let expected = "\
+SHARD  TARGET  OWNER       EPOCH  SINCE                     REASON
+0      node-a  node-a@105  2      2026-01-01T00:00:00.002Z  it had no live node
+1      node-a  node-b@88   4      2026-01-01T00:00:00.004Z  its node drains
+2      node-z  -           0      -                         -
+3      node-a  node-a@7    1      2026-01-01T00:00:00.001Z  it had no live node
+";
+    assert_eq!(ask(&node, &["shards"]), expected);
+}
+
+#[test]
+fn shards_are_selected_by_owner_and_motion() {
+    let node = FixedNode::start(shop());
+    let numbers = |arguments: &[&str]| -> Vec<String> {
+        let table = ask(&node, &[&["shards"], arguments].concat());
+        let rows = table.lines().skip(1);
+        rows.map(|row| row.split(' ').next().unwrap_or_default().to_owned())
+            .collect()
+    };
+    assert_eq!(numbers(&["--owner", "node-a"]), ["0", "3"]);
+    assert_eq!(numbers(&["--in-motion"]), ["1", "3"]);
+    assert_eq!(numbers(&["--in-motion", "--owner", "node-b"]), ["1"]);
+    assert_eq!(numbers(&["--owner", "node-z"]), [""; 0]);
+}
+
+#[test]
+fn peek_as_table() {
+    let node = FixedNode::start(shop());
+    let expected = "shard    1\nowner    node-b\nepoch    4\naddress  10.0.0.2:7400\n";
+    assert_eq!(ask(&node, &["peek", "cart/eu/alice"]), expected);
+    let expected = "shard    2\nowner    -\nepoch    0\naddress  -\n";
+    assert_eq!(ask(&node, &["peek", "cart/nobody"]), expected);
+}
+
+/// Each question whose answer the README shows, and that answer.
+fn documented() -> Vec<(Vec<&'static str>, Value)> {
+    let blocks = include_str!("../README.md").split("```json\n").skip(1);
+    let mut documented = Vec::new();
+    for (block, before) in blocks.zip(include_str!("../README.md").split("```json\n")) {
+        let (answer, _) = block.split_once("```").expect("the block ends");
+        let answer = serde_json::from_str(answer).expect("the block is JSON");
+        let question = before.rsplit("$ greenroom ").next().expect("a question");
+        let question = question.lines().next().expect("a line");
+        documented.push((question.split(' ').collect(), answer));
+    }
+    documented
+}
+
+#[test]
+fn json_is_as_the_readme_shows() {
+    let node = FixedNode::start(shop());
+    let documented = documented();
+    let questions: Vec<_> = documented.iter().map(|(question, _)| question[0]).collect();
+    assert_eq!(questions, ["status", "peek", "shards"]);
+    for (question, expected) in documented {
+        let answer = ask(&node, &question);
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        assert_eq!(answer, expected, "greenroom {}", question.join(" "));
+    }
+}
+
+#[test]
+fn the_environment_names_the_node_unless_the_command_line_does() {
+    let node = FixedNode::start(shop());
+    let mut from_environment = command(&["status"]);
+    from_environment.env("GREENROOM_NODE", &node.address);
+    let output = from_environment.output().expect("the command starts");
+    assert!(printed(&output).contains("shop"));
+
+    let mut overruled = command(&["--node", &node.address, "status"]);
+    overruled.env("GREENROOM_NODE", "not an address");
+    let output = overruled.output().expect("the command starts");
+    assert!(printed(&output).contains("shop"));
+}
+
+#[test]
+fn an_unreachable_node_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound").to_string();
+    drop(listener);
+    for question in [&["status"][..], &["shards"], &["peek", "cart/alice"]] {
+        let output = greenroom(&[question, &["--node", &address]].concat());
+        let complaint = complaint(&output, 1);
+        let expected = format!("greenroom: cannot connect to {address}: Connection refused");
+        assert!(complaint.starts_with(&expected), "{complaint}");
+        assert_eq!(complaint.lines().count(), 1);
+    }
+}
+
+#[test]
+fn what_the_node_refuses_could_not_be_asked() {
+    let node = FixedNode::start(shop());
+    let output = greenroom(&["peek", "NO/key", "--node", &node.address]);
+    let expected = format!(
+        "greenroom: {} gave no answer: `NO`\\nis no kind\n",
+        node.address
+    );
+    assert_eq!(complaint(&output, 1), expected);
+}
+
+#[test]
+fn wrong_usage_is_refused_before_anything_is_asked() {
+    let wrong: [(&[&str], &str); 8] = [
+        (&[], "Usage"),
+        (&["explode"], "explode"),
+        (&["status", "--output", "xml"], "xml"),
+        (&["peek"], "KIND/KEY"),
+        (&["peek", "cart"], "bank.account/alice"),
+        (&["peek", "/alice"], "bank.account/alice"),
+        (&["shards", "--owner"], "--owner"),
+        (&["status", "--node", "http://node-1:7400"], "host:port"),
+    ];
+    for (arguments, hint) in wrong {
+        let complaint = complaint(&greenroom(arguments), 2);
+        assert!(complaint.contains(hint), "{arguments:?}: {complaint}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let node = FixedNode::start(largest());
+    let mut child = command(&["shards", "--node", &node.address])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    // Far more is printed than a pipe holds.
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("the command ends");
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}

@@ -1,0 +1,266 @@
+//! A call from the caller's side: the address of an actor, and a call on it before it is made.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use greenroom_core::{ActorId, ShardId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::activation::{Answer, Hosted};
+use crate::failure::{CallError, Failure, FailureCode};
+use crate::interface::MethodSpec;
+use crate::payload::{Arguments, Encoding, Outcome, encode};
+use crate::router::{Method, Package, Request, Router};
+
+/// The address of one actor, wherever it is. Interfaces wrap it into a typed one.
+#[derive(Clone)]
+pub struct ActorRef {
+    id: ActorId,
+    shard: ShardId,
+    router: Router,
+    /// The kind, if this node hosts it too.
+    hosted: Option<Arc<dyn Hosted>>,
+}
+
+impl ActorRef {
+    pub(crate) fn new(
+        id: ActorId,
+        shard: ShardId,
+        router: Router,
+        hosted: Option<Arc<dyn Hosted>>,
+    ) -> Self {
+        Self {
+            id,
+            shard,
+            router,
+            hosted,
+        }
+    }
+
+    /// Which actor.
+    pub fn id(&self) -> &ActorId {
+        &self.id
+    }
+
+    /// Which of its kind.
+    pub fn key(&self) -> &str {
+        self.id.key()
+    }
+
+    /// The shard that the actor belongs to.
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+}
+
+impl fmt::Debug for ActorRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ActorRef({})", self.id)
+    }
+}
+
+/// A typed address, as `#[greenroom::interface]` makes one for each interface.
+pub trait Address: Clone + Send + Sync + 'static {
+    /// The written name of the kind.
+    const KIND: &'static str;
+
+    /// Wraps an address of that kind.
+    fn from_actor(actor: ActorRef) -> Self;
+
+    /// The address itself.
+    fn actor(&self) -> &ActorRef;
+}
+
+/// A call that has not been made yet: `.await` makes it, [`Call::send`] makes it one-way.
+///
+/// What surely did not run (the shard was moving, the owner could not be reached) is tried again
+/// until the deadline.
+#[must_use = "a call is made when it is awaited"]
+pub struct Call<'a, Args, T, E> {
+    actor: &'a ActorRef,
+    method: &'static MethodSpec,
+    index: usize,
+    arguments: Args,
+    timeout: Option<Duration>,
+    take: fn(Outcome) -> Result<T, CallError<E>>,
+}
+
+impl<'a, Args, T, E> Call<'a, Args, T, E>
+where
+    Args: Serialize + Send + 'static,
+    T: DeserializeOwned + Send + 'static,
+    E: DeserializeOwned + Send + 'static,
+{
+    /// A call of a method that returns a `Result`. Written by the interface macro.
+    pub fn new(
+        actor: &'a ActorRef,
+        method: &'static MethodSpec,
+        index: usize,
+        arguments: Args,
+    ) -> Self {
+        let take = |outcome: Outcome| outcome.take(Encoding::MessagePack);
+        Self {
+            actor,
+            method,
+            index,
+            arguments,
+            timeout: None,
+            take,
+        }
+    }
+}
+
+impl<'a, Args, T> Call<'a, Args, T, Infallible>
+where
+    Args: Serialize + Send + 'static,
+    T: DeserializeOwned + Send + 'static,
+{
+    /// A call of a method that returns a plain value. Written by the interface macro.
+    pub fn new_infallible(
+        actor: &'a ActorRef,
+        method: &'static MethodSpec,
+        index: usize,
+        arguments: Args,
+    ) -> Self {
+        let take = |outcome: Outcome| outcome.take_value(Encoding::MessagePack);
+        Self {
+            actor,
+            method,
+            index,
+            arguments,
+            timeout: None,
+            take,
+        }
+    }
+}
+
+impl<Args, T, E> Call<'_, Args, T, E>
+where
+    Args: Serialize + Send + 'static,
+{
+    /// Gives the call this long in all, retries included, instead of the node's default. A call
+    /// made in a turn gets no longer than that turn's caller still waits.
+    pub fn timeout(mut self, span: Duration) -> Self {
+        self.timeout = Some(span);
+        self
+    }
+
+    /// Makes the call without waiting for its turn: resolves when the call stands in the actor's
+    /// mailbox.
+    ///
+    /// # Errors
+    /// When the call could not be put there until its deadline.
+    pub async fn send(self) -> Result<(), Failure> {
+        match self.make(true).await.1 {
+            Answer::Accepted => Ok(()),
+            Answer::Done(Outcome::Failed(failure)) | Answer::Bounced(failure, _) => Err(failure),
+            // A peer that answers in full has certainly accepted the call.
+            Answer::Done(_) => Ok(()),
+        }
+    }
+
+    async fn make(self, one_way: bool) -> (fn(Outcome) -> Result<T, CallError<E>>, Answer) {
+        let router = &self.actor.router;
+        let patience = self.timeout.unwrap_or(router.call_timeout());
+        let mut package = Typed::Whole(Box::new(self.arguments));
+        let request = Request {
+            id: &self.actor.id,
+            shard: self.actor.shard,
+            hosted: self.actor.hosted.as_ref(),
+            method: Method::Known {
+                index: self.index,
+                spec: self.method,
+            },
+            deadline: Instant::now() + patience,
+            one_way,
+        };
+        (self.take, router.call(request, &mut package).await)
+    }
+}
+
+impl<'a, Args, T, E> IntoFuture for Call<'a, Args, T, E>
+where
+    Args: Serialize + Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    type Output = Result<T, CallError<E>>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            match self.make(false).await {
+                (take, Answer::Done(outcome)) => take(outcome),
+                (_, Answer::Bounced(failure, _)) => Err(failure.into()),
+                (_, Answer::Accepted) => {
+                    let message = "the owner took the call for a one-way one";
+                    let failure = Failure::new(FailureCode::BadReply, message);
+                    Err(failure.that_may_have_run().into())
+                }
+            }
+        })
+    }
+}
+
+impl<Args, T, E> fmt::Debug for Call<'_, Args, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Call({}.{})", self.actor.id, self.method.name)
+    }
+}
+
+/// Typed arguments: as they are to this node, written down once for others.
+enum Typed<Args> {
+    Whole(Box<Args>),
+    Written(Bytes),
+    /// With a turn; it comes back only if the call surely did not run.
+    Lent,
+}
+
+impl<Args: Serialize + Send + 'static> Package for Typed<Args> {
+    fn for_this_node(&mut self) -> Option<Arguments> {
+        match std::mem::replace(self, Self::Lent) {
+            Self::Whole(arguments) => Some(Arguments::Typed(arguments)),
+            Self::Written(bytes) => {
+                *self = Self::Written(bytes.clone());
+                Some(Arguments::Encoded {
+                    encoding: Encoding::MessagePack,
+                    bytes,
+                })
+            }
+            Self::Lent => None,
+        }
+    }
+
+    fn for_another_node(&mut self) -> Option<Result<(Encoding, Bytes), Failure>> {
+        if let Self::Whole(arguments) = self {
+            match encode(Encoding::MessagePack, &**arguments) {
+                Ok(bytes) => *self = Self::Written(bytes),
+                Err(failure) => return Some(Err(failure)),
+            }
+        }
+        match self {
+            Self::Written(bytes) => Some(Ok((Encoding::MessagePack, bytes.clone()))),
+            Self::Whole(_) | Self::Lent => None,
+        }
+    }
+
+    fn take_back(&mut self, arguments: Arguments) {
+        match arguments {
+            Arguments::Typed(arguments) => {
+                let arguments: Result<Box<Args>, Box<dyn Any + Send>> = arguments.downcast();
+                if let Ok(arguments) = arguments {
+                    *self = Self::Whole(arguments);
+                }
+            }
+            Arguments::Encoded { bytes, .. } => *self = Self::Written(bytes),
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The HTTP gateway: actors for callers without Rust, and the probes of this node.
+//!
+//! `POST /v1/actors/{kind}/{key}/{method}` takes a JSON object of the method's arguments and
+//! answers with its return value as JSON. `GET /v1/actors/{kind}/{key}` tells where the actor is,
+//! without activating it. Every error is a JSON object
+//! `{"error": {"code", "message", "may_have_run"}}` with a stable code.
+
+use std::time::Duration;
+
+use axum::Router as HttpRouter;
+use axum::body::Body;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use greenroom_cluster::{Cluster, Status, StatusPhase};
+use serde_json::{json, value::RawValue};
+use tokio::time::Instant;
+
+use crate::activation::Answer;
+use crate::failure::{Failure, FailureCode};
+use crate::payload::{Arguments, Encoding, Outcome};
+use crate::router::{Method, Package, Request, Router};
+
+/// How long a call may take, in milliseconds, if its caller says so.
+const TIMEOUT_HEADER: &str = "greenroom-timeout-ms";
+const TIMEOUT_MS_MAX: u64 = 3_600_000;
+
+#[derive(Clone)]
+struct Gateway {
+    router: Router,
+    cluster: Cluster,
+}
+
+pub(crate) fn routes(router: Router, cluster: Cluster) -> HttpRouter {
+    let limit = router.limits().payload_bytes_max;
+    HttpRouter::new()
+        .route("/v1/actors/{kind}/{key}/{method}", post(call))
+        .route("/v1/actors/{kind}/{key}", get(peek))
+        .route("/live", get(live))
+        .route("/ready", get(ready))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(wrong_verb)
+        .layer(DefaultBodyLimit::max(limit))
+        .with_state(Gateway { router, cluster })
+}
+
+/// An answer that is no success.
+struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    may_have_run: bool,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            may_have_run: false,
+        }
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self {
+            status: status_of(failure.code),
+            code: failure.code.as_str(),
+            message: failure.message,
+            may_have_run: failure.may_have_run,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self {
+            status,
+            code,
+            message,
+            may_have_run,
+        } = self;
+        let error = json!({"code": code, "message": message, "may_have_run": may_have_run});
+        let mut response = (status, axum::Json(json!({ "error": error }))).into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// The HTTP status of each way to fail.
+fn status_of(code: FailureCode) -> StatusCode {
+    match code {
+        FailureCode::BadKey => StatusCode::BAD_REQUEST,
+        FailureCode::UnknownKind => StatusCode::NOT_FOUND,
+        FailureCode::UnknownMethod => StatusCode::METHOD_NOT_ALLOWED,
+        FailureCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        FailureCode::BadArguments => StatusCode::UNPROCESSABLE_ENTITY,
+        FailureCode::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+        FailureCode::Cycle => StatusCode::LOOP_DETECTED,
+        FailureCode::NotOwner | FailureCode::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        FailureCode::Unreachable | FailureCode::Fenced => StatusCode::BAD_GATEWAY,
+        FailureCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        FailureCode::ActivationFailed | FailureCode::Panicked | FailureCode::BadReply => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+async fn call(
+    State(gateway): State<Gateway>,
+    Path((kind, key, method)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let max = gateway.router.limits().payload_bytes_max;
+            let message = format!("the body is larger than the {max} bytes that are allowed");
+            Refusal::from(Failure::new(FailureCode::TooLarge, message))
+        }
+        status => Refusal::new(status, "bad_body", rejection.body_text()),
+    })?;
+    let patience = patience(&headers, gateway.router.call_timeout())?;
+    let actor = gateway.router.actor(&kind, &key)?;
+    let hosted = gateway.router.hosted(&kind);
+    let request = Request {
+        id: actor.id(),
+        shard: actor.shard(),
+        hosted,
+        method: Method::Named(&method),
+        deadline: Instant::now() + patience,
+        one_way: false,
+    };
+    let mut package = Json(arguments(body)?);
+    match gateway.router.call(request, &mut package).await {
+        Answer::Done(Outcome::Ok(bytes)) => Ok(json_response(StatusCode::OK, bytes)),
+        Answer::Done(Outcome::Err(bytes)) => Ok(actor_error(&bytes)),
+        Answer::Done(Outcome::Failed(failure)) | Answer::Bounced(failure, _) => Err(failure.into()),
+        Answer::Done(Outcome::Typed(_)) | Answer::Accepted => {
+            let message = "the actor's answer can't be written as JSON";
+            Err(Failure::new(FailureCode::BadReply, message)
+                .that_may_have_run()
+                .into())
+        }
+    }
+}
+
+/// The method's arguments as they were sent: a JSON object; nothing at all counts as an empty one.
+fn arguments(body: Bytes) -> Result<Bytes, Refusal> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Bytes::from_static(b"{}"));
+    }
+    let bad = |message: String| Failure::new(FailureCode::BadArguments, message);
+    let raw: &RawValue = serde_json::from_slice(&body)
+        .map_err(|error| bad(format!("the body is not JSON: {error}")))?;
+    if !raw.get().starts_with('{') {
+        let message = "the body must be a JSON object with the method's arguments as fields";
+        return Err(bad(message.to_owned()).into());
+    }
+    Ok(body)
+}
+
+fn patience(headers: &HeaderMap, default: Duration) -> Result<Duration, Refusal> {
+    let Some(value) = headers.get(TIMEOUT_HEADER) else {
+        return Ok(default);
+    };
+    let millis = value.to_str().ok().and_then(|text| text.parse().ok());
+    match millis {
+        Some(millis) if (1..=TIMEOUT_MS_MAX).contains(&millis) => Ok(Duration::from_millis(millis)),
+        _ => {
+            let message =
+                format!("the header {TIMEOUT_HEADER} must be 1 to {TIMEOUT_MS_MAX}, got {value:?}");
+            Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "bad_timeout",
+                message,
+            ))
+        }
+    }
+}
+
+/// What the actor itself refused: its own error, as it wrote it.
+fn actor_error(bytes: &[u8]) -> Response {
+    let error: Option<&RawValue> = serde_json::from_slice(bytes).ok();
+    let body = json!({"error": {
+        "code": "actor_error",
+        "message": "the actor refused the call",
+        "may_have_run": true,
+        "actor": error,
+    }});
+    (StatusCode::CONFLICT, axum::Json(body)).into_response()
+}
+
+fn json_response(status: StatusCode, bytes: Bytes) -> Response {
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+async fn peek(
+    State(gateway): State<Gateway>,
+    Path((kind, key)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let actor = gateway.router.actor(&kind, &key)?;
+    let peeked = gateway.router.peek(actor.id());
+    let owner = peeked.route.as_ref().map(|route| {
+        let life = &route.owner.life;
+        json!({
+            "node": life.node.as_str(),
+            "incarnation": life.incarnation.0,
+            "address": route.owner.address,
+            "epoch": route.epoch.0,
+        })
+    });
+    let body = json!({"kind": kind, "key": key, "shard": peeked.shard.0, "owner": owner});
+    Ok(axum::Json(body).into_response())
+}
+
+/// Whether the node's event loop makes progress.
+async fn live(State(gateway): State<Gateway>) -> Result<Response, Refusal> {
+    match gateway.cluster.status().phase {
+        StatusPhase::Stopped(reason) => {
+            let reason = reason.unwrap_or_else(|| "the node has left its cluster".to_owned());
+            Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "stopped",
+                reason,
+            ))
+        }
+        _ => Ok(axum::Json(json!({"live": true})).into_response()),
+    }
+}
+
+/// Whether calls should come here.
+async fn ready(State(gateway): State<Gateway>) -> Response {
+    let status = gateway.cluster.status();
+    let reasons = why_not_ready(&status, gateway.cluster.right().holds());
+    let code = if reasons.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let body = json!({
+        "ready": reasons.is_empty(),
+        "claimed": status.claimed,
+        "targeted": status.targeted,
+        "reasons": reasons,
+    });
+    (code, axum::Json(body)).into_response()
+}
+
+fn why_not_ready(status: &Status, right: bool) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let mut unless = |holds: bool, reason: &str| {
+        if !holds {
+            reasons.push(reason.to_owned());
+        }
+    };
+    unless(
+        status.synced,
+        "the cluster's state is not loaded, or the store's watch is lost",
+    );
+    match &status.phase {
+        StatusPhase::Active => unless(right, "the node has no right to run: heartbeats fail"),
+        StatusPhase::Joining => unless(false, "the node has not joined yet"),
+        StatusPhase::Draining => unless(false, "the node gives its shards away"),
+        StatusPhase::Stopped(_) => unless(false, "the node has left"),
+    }
+    unless(
+        status.claimed == status.targeted,
+        "not all targeted shards are claimed",
+    );
+    reasons
+}
+
+async fn no_such_path() -> Refusal {
+    let message = "there are POST /v1/actors/{kind}/{key}/{method}, GET /v1/actors/{kind}/{key}, \
+                   GET /live and GET /ready";
+    Refusal::new(StatusCode::NOT_FOUND, "unknown_path", message)
+}
+
+async fn wrong_verb() -> Refusal {
+    let message = "actors are called with POST and looked up with GET; probes are read with GET";
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_verb", message)
+}
+
+/// Arguments as JSON, which any node can read as they are.
+struct Json(Bytes);
+
+impl Package for Json {
+    fn for_this_node(&mut self) -> Option<Arguments> {
+        Some(Arguments::Encoded {
+            encoding: Encoding::Json,
+            bytes: self.0.clone(),
+        })
+    }
+
+    fn for_another_node(&mut self) -> Option<Result<(Encoding, Bytes), Failure>> {
+        Some(Ok((Encoding::Json, self.0.clone())))
+    }
+
+    fn take_back(&mut self, _: Arguments) {}
+}

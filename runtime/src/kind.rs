@@ -1,0 +1,84 @@
+//! A kind of actors, ready to be hosted by a node.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use greenroom_cluster::RightToRun;
+
+use crate::activation::{Directory, Hosted, KindOptions};
+use crate::actor::Actor;
+use crate::interface::{Dispatch, InterfaceSpec};
+use crate::router::WeakRouter;
+
+/// What a kind needs of the node that hosts it.
+pub(crate) struct Host {
+    pub(crate) shards: u32,
+    pub(crate) right: Arc<RightToRun>,
+    pub(crate) router: Arc<OnceLock<WeakRouter>>,
+}
+
+/// A kind of actors: an interface and the actor type that serves it. `AccountRef::served_by` makes
+/// one; [`crate::NodeBuilder::host`] takes it.
+pub struct Kind {
+    spec: &'static InterfaceSpec,
+    options: KindOptions,
+    directory: fn(Host, KindOptions) -> Arc<dyn Hosted>,
+}
+
+impl Kind {
+    /// The kind of the interface `I`, served by actors of the type `A`.
+    pub fn new<A: Actor, I: Dispatch<A>>() -> Self {
+        Self {
+            spec: &I::SPEC,
+            options: KindOptions::default(),
+            directory: |host, options| {
+                let Host {
+                    shards,
+                    right,
+                    router,
+                } = host;
+                Arc::new(Directory::<A, I>::new(shards, options, right, router))
+            },
+        }
+    }
+
+    /// After how long without a call an actor is deactivated; 5 minutes unless told otherwise.
+    #[must_use]
+    pub fn idle_timeout(mut self, span: Duration) -> Self {
+        self.options.idle_timeout = span;
+        self
+    }
+
+    /// Most calls that wait for one actor, at least 1; 1,024 unless told otherwise. Beyond, a call
+    /// is refused at once as `overloaded`.
+    #[must_use]
+    pub fn mailbox_len_max(mut self, len: usize) -> Self {
+        self.options.mailbox_len_max = len.max(1);
+        self
+    }
+
+    /// How long an activation may take; 10 s unless told otherwise.
+    #[must_use]
+    pub fn activation_timeout(mut self, span: Duration) -> Self {
+        self.options.activation_timeout = span;
+        self
+    }
+
+    /// The contract.
+    pub fn spec(&self) -> &'static InterfaceSpec {
+        self.spec
+    }
+
+    pub(crate) fn into_hosted(self, host: Host) -> Arc<dyn Hosted> {
+        (self.directory)(host, self.options)
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kind")
+            .field("kind", &self.spec.kind)
+            .finish_non_exhaustive()
+    }
+}

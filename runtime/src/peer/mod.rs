@@ -1,0 +1,132 @@
+//! Calls between nodes: one long-lived stream to each peer, with many envelopes a frame.
+
+mod frames;
+mod inspect;
+mod link;
+mod serve;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use greenroom_cluster::Owner;
+use greenroom_core::{ActorId, Epoch};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::activation::Answer;
+use crate::ambient::Chain;
+use crate::failure::{Failure, FailureCode};
+use crate::payload::Encoding;
+use crate::router::failed;
+pub(crate) use inspect::InspectService;
+use link::Link;
+pub(crate) use serve::{PeerService, Serving};
+
+/// Most calls that wait to be written to one peer.
+const CALLS_WAITING_MAX: usize = 4096;
+/// A link that nobody used for so long, and whose peer may be gone, is closed.
+const LINK_IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Who this node is, as peers are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) cluster: String,
+    pub(crate) node: String,
+}
+
+/// A call on its way to another node.
+#[derive(Debug)]
+pub(crate) struct PeerCall {
+    pub(crate) id: ActorId,
+    pub(crate) method: String,
+    pub(crate) encoding: Encoding,
+    pub(crate) arguments: Bytes,
+    pub(crate) deadline: Instant,
+    pub(crate) one_way: bool,
+    pub(crate) epoch: Epoch,
+    pub(crate) chain: Option<Arc<Chain>>,
+}
+
+/// A call with the way back to its caller.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    call: PeerCall,
+    reply: oneshot::Sender<Answer>,
+}
+
+impl Outgoing {
+    /// Tells the caller that the call surely did not run.
+    fn not_sent(self, code: FailureCode, message: &str) {
+        let _ = self.reply.send(failed(Failure::new(code, message)));
+    }
+}
+
+/// The links to other nodes, opened when they are first needed.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    identity: Identity,
+    message_bytes_max: usize,
+    links: Mutex<HashMap<String, mpsc::Sender<Outgoing>>>,
+}
+
+impl Peers {
+    pub(crate) fn new(identity: Identity, message_bytes_max: usize) -> Self {
+        Self {
+            identity,
+            message_bytes_max,
+            links: Mutex::default(),
+        }
+    }
+
+    /// Makes a call on the node that owns its shard.
+    pub(crate) async fn call(&self, owner: &Owner, call: PeerCall) -> Answer {
+        let deadline = call.deadline;
+        let (reply, answer) = oneshot::channel();
+        if let Err(refused) = self.enqueue(owner, Outgoing { call, reply }) {
+            return failed(refused);
+        }
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => broken("the link to the owner ended"),
+            Err(_) => {
+                let message = "the owner did not answer before the deadline";
+                failed(Failure::new(FailureCode::Timeout, message).that_may_have_run())
+            }
+        }
+    }
+
+    fn enqueue(&self, owner: &Owner, mut outgoing: Outgoing) -> Result<(), Failure> {
+        let mut links = self.links.lock();
+        if let Some(link) = links.get(&owner.address) {
+            match link.try_send(outgoing) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    let message = format!("{CALLS_WAITING_MAX} calls wait for {}", owner.life.node);
+                    return Err(Failure::new(FailureCode::Overloaded, message));
+                }
+                // Idle for long, or its peer was gone: a new one.
+                Err(mpsc::error::TrySendError::Closed(same)) => outgoing = same,
+            }
+        }
+        let (link, calls) = mpsc::channel(CALLS_WAITING_MAX);
+        // The channel is new and empty.
+        let _ = link.try_send(outgoing);
+        links.insert(owner.address.clone(), link);
+        let identity = self.identity.clone();
+        tokio::spawn(Link::new(&owner.address, identity, self.message_bytes_max).run(calls));
+        Ok(())
+    }
+
+    /// Ends all links; calls on them fail.
+    pub(crate) fn close(&self) {
+        self.links.lock().clear();
+    }
+}
+
+fn broken(message: &str) -> Answer {
+    failed(Failure::new(FailureCode::Unreachable, message).that_may_have_run())
+}

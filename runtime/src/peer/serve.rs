@@ -1,0 +1,278 @@
+//! The answering side of links.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+
+use futures_util::Stream;
+use greenroom_proto::v1::envelope::Body;
+use greenroom_proto::v1::peer_server::Peer;
+use greenroom_proto::v1::{self, Envelope, Frame, Goodbye, Hello};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::frames::{FRAMES_WAITING_MAX, gather};
+use super::{Identity, wire};
+use crate::activation::{Answer, Hosted, Job, Submitted};
+use crate::failure::{Failure, FailureCode};
+use crate::payload::Arguments;
+use crate::router::{Router, failed, unknown_kind, unknown_method};
+
+/// Answers that wait to be gathered into frames.
+const ANSWERS_WAITING_MAX: usize = 4096;
+
+/// Whether a node still takes calls from its peers.
+#[derive(Clone, Debug)]
+pub(crate) struct Serving(watch::Receiver<bool>);
+
+impl Serving {
+    /// Send `false` to stop: every link answers what it has read, says goodbye and ends.
+    pub(crate) fn new() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(true);
+        (sender, Self(receiver))
+    }
+
+    async fn stopped(&mut self) {
+        let _ = self.0.wait_for(|serving| !serving).await;
+    }
+}
+
+/// Takes calls from other nodes.
+pub(crate) struct PeerService {
+    router: Router,
+    identity: Identity,
+    serving: Serving,
+}
+
+impl PeerService {
+    pub(crate) fn new(router: Router, identity: Identity, serving: Serving) -> Self {
+        Self {
+            router,
+            identity,
+            serving,
+        }
+    }
+
+    fn check(&self, hello: &Hello) -> Result<(), Status> {
+        if hello.protocol != greenroom_proto::PROTOCOL {
+            let (theirs, ours) = (hello.protocol, greenroom_proto::PROTOCOL);
+            let message = format!("protocol {theirs} is not {ours}, which this node speaks");
+            return Err(Status::failed_precondition(message));
+        }
+        if hello.cluster != self.identity.cluster {
+            let (theirs, ours) = (&hello.cluster, &self.identity.cluster);
+            let message = format!("cluster {theirs:?} is not {ours:?}, which this node is in");
+            return Err(Status::failed_precondition(message));
+        }
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl Peer for PeerService {
+    type LinkStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+
+    async fn link(
+        &self,
+        request: Request<Streaming<Frame>>,
+    ) -> Result<Response<Self::LinkStream>, Status> {
+        let mut frames = request.into_inner();
+        let first = frames.message().await?.unwrap_or_default();
+        let mut envelopes = first.envelopes.into_iter();
+        match envelopes.next().and_then(|envelope| envelope.body) {
+            Some(Body::Hello(hello)) => self.check(&hello)?,
+            _ => return Err(Status::invalid_argument("a link begins with a hello")),
+        }
+        let (out, stream) = mpsc::channel(FRAMES_WAITING_MAX);
+        let (answers, gathered) = mpsc::channel(ANSWERS_WAITING_MAX);
+        tokio::spawn(gather(gathered, out, Ok::<_, Status>));
+        let link = Incoming {
+            router: self.router.clone(),
+            answers,
+            under_way: Arc::new(AtomicUsize::new(0)),
+        };
+        let hello = Hello {
+            protocol: greenroom_proto::PROTOCOL,
+            cluster: self.identity.cluster.clone(),
+            node: self.identity.node.clone(),
+            incarnation: 0,
+        };
+        link.send(Body::Hello(hello)).await;
+        tokio::spawn(link.serve(envelopes.collect(), frames, self.serving.clone()));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+}
+
+/// One peer's calls.
+struct Incoming {
+    router: Router,
+    answers: mpsc::Sender<Envelope>,
+    /// Calls that were read and not answered yet.
+    under_way: Arc<AtomicUsize>,
+}
+
+/// Counts a call as under way until it is answered.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Incoming {
+    async fn serve(self, first: Vec<Envelope>, mut frames: Streaming<Frame>, mut serving: Serving) {
+        self.take(first).await;
+        loop {
+            let frame = tokio::select! {
+                frame = frames.message() => frame,
+                () = serving.stopped() => break,
+            };
+            match frame {
+                Ok(Some(frame)) => self.take(frame.envelopes).await,
+                // The peer is gone, and its callers with it. Turns that run go on to their end.
+                Ok(None) | Err(_) => return,
+            }
+        }
+        self.say_goodbye().await;
+    }
+
+    async fn take(&self, envelopes: Vec<Envelope>) {
+        for envelope in envelopes {
+            if let Some(Body::Request(request)) = envelope.body {
+                self.answer(request).await;
+            }
+        }
+    }
+
+    /// Answers a request: at once if its turn doesn't wait, else from a task of its own.
+    async fn answer(&self, request: v1::Request) {
+        let number = request.call;
+        let payload_bytes_max = self.router.limits().payload_bytes_max;
+        let under_way = UnderWay(Arc::clone(&self.under_way));
+        let busy = self.under_way.fetch_add(1, Ordering::Relaxed);
+        let (answer, deadline) = if busy >= self.router.limits().calls_per_peer_max {
+            let message = format!("{busy} calls of this peer are under way");
+            let refused = failed(Failure::new(FailureCode::Overloaded, message));
+            (Submitted::Answered(refused), Instant::now())
+        } else {
+            self.submit(request).await
+        };
+        let waiting = match answer {
+            Submitted::Answered(answer) => {
+                self.send(Body::Response(wire::response(
+                    number,
+                    answer,
+                    payload_bytes_max,
+                )))
+                .await;
+                return;
+            }
+            Submitted::Waiting(waiting) => waiting,
+        };
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
+            let answer = wait(waiting, deadline).await;
+            let body = Body::Response(wire::response(number, answer, payload_bytes_max));
+            let _ = answers.send(wire::envelope(body)).await;
+            drop(under_way);
+        });
+    }
+
+    async fn submit(&self, request: v1::Request) -> (Submitted, Instant) {
+        let asked = match wire::asked(&request) {
+            Ok(asked) => asked,
+            Err(failure) => return (Submitted::Answered(failed(failure)), Instant::now()),
+        };
+        let deadline = asked.deadline;
+        let submitted = match self.job(request, asked) {
+            Ok((hosted, job)) => {
+                let mut job = Some(job);
+                let submit = poll_fn(|cx| match job.take() {
+                    Some(job) => Poll::Ready(hosted.submit(job, cx)),
+                    None => Poll::Pending,
+                });
+                submit.await
+            }
+            Err(failure) => Submitted::Answered(failed(failure)),
+        };
+        (submitted, deadline)
+    }
+
+    fn job(
+        &self,
+        request: v1::Request,
+        asked: wire::Asked,
+    ) -> Result<(Arc<dyn Hosted>, Job), Failure> {
+        let max = self.router.limits().payload_bytes_max;
+        if request.arguments.len() > max {
+            let len = request.arguments.len();
+            let message = format!("the arguments have {len} bytes, at most {max} are allowed");
+            return Err(Failure::new(FailureCode::TooLarge, message));
+        }
+        let gates = self.router.gates();
+        let shard = asked.id.shard(gates.shards());
+        let permit = gates
+            .enter_owned_at(shard.0, request.epoch)
+            .map_err(|refused| {
+                let message = format!("shard {shard} is not open here: {refused}");
+                Failure::new(FailureCode::NotOwner, message)
+            })?;
+        let hosted = self
+            .router
+            .hosted(&request.kind)
+            .ok_or_else(|| unknown_kind(&request.kind))?;
+        let (method, spec) = hosted
+            .spec()
+            .method(&request.method)
+            .ok_or_else(|| unknown_method(&request.kind, &request.method))?;
+        let arguments = Arguments::Encoded {
+            encoding: asked.encoding,
+            bytes: request.arguments,
+        };
+        let job = Job {
+            id: asked.id,
+            method,
+            access: spec.access,
+            arguments,
+            deadline: asked.deadline,
+            chain: asked.chain,
+            one_way: request.one_way,
+            permit,
+        };
+        Ok((Arc::clone(hosted), job))
+    }
+
+    async fn send(&self, body: Body) {
+        // If nobody takes it, the peer is gone.
+        let _ = self.answers.send(wire::envelope(body)).await;
+    }
+
+    /// Waits until all that was read is answered, then says so. By then all gates are closed, so
+    /// turns have ended or were revoked.
+    async fn say_goodbye(&self) {
+        while self.under_way.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        self.send(Body::Goodbye(Goodbye {})).await;
+    }
+}
+
+async fn wait(waiting: oneshot::Receiver<Answer>, deadline: Instant) -> Answer {
+    let gone = |code, message: &str| failed(Failure::new(code, message).that_may_have_run());
+    match timeout_at(deadline, waiting).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => gone(
+            FailureCode::Fenced,
+            "the actor was dropped while the call waited or ran",
+        ),
+        Err(_) => gone(
+            FailureCode::Timeout,
+            "the deadline passed while the call waited or ran",
+        ),
+    }
+}

@@ -1,0 +1,432 @@
+//! The way of a call to its actor: here, to the owner, or waiting for one, until the deadline.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use greenroom_cluster::{Cluster, Route};
+use greenroom_core::{ActorId, NodeId, ShardId};
+use greenroom_shardlock::{Gates, OwnedPermit};
+use tokio::time::{Instant, timeout_at};
+
+use crate::activation::{Answer, Hosted, Job, Submitted};
+use crate::ambient::{self, CHAIN_LEN_MAX, Chain};
+use crate::call::{ActorRef, Address};
+use crate::failure::{Failure, FailureCode};
+use crate::interface::MethodSpec;
+use crate::payload::{Arguments, Encoding, Outcome};
+use crate::peer::{PeerCall, Peers};
+
+/// How long a call waits before it tries again, when nothing tells it that something changed.
+const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(5);
+const RETRY_PAUSE_MAX: Duration = Duration::from_millis(200);
+
+/// Finds the way of calls. Clones are the same router.
+#[derive(Clone)]
+pub(crate) struct Router(Arc<Inner>);
+
+/// Does not keep the router alive.
+pub(crate) type WeakRouter = Weaker;
+
+/// What cells hold of their node's router, so that actors do not keep their node alive.
+pub(crate) struct Weaker(Weak<Inner>);
+
+impl Weaker {
+    pub(crate) fn upgrade(&self) -> Option<Router> {
+        self.0.upgrade().map(Router)
+    }
+}
+
+struct Inner {
+    node: NodeId,
+    shards: u32,
+    kinds: HashMap<&'static str, Arc<dyn Hosted>>,
+    gates: Arc<Gates>,
+    cluster: Cluster,
+    peers: Peers,
+    limits: CallLimits,
+    in_flight: AtomicUsize,
+}
+
+/// Bounds of the calls that a node makes and takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallLimits {
+    /// How long a call may take in all, unless it says otherwise.
+    pub call_timeout: Duration,
+    /// Most calls under way that were made on this node.
+    pub calls_in_flight_max: usize,
+    /// Most calls under way that one peer made to this node.
+    pub calls_per_peer_max: usize,
+    /// Largest arguments or reply, in bytes.
+    pub payload_bytes_max: usize,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self {
+            call_timeout: Duration::from_secs(10),
+            calls_in_flight_max: 65_536,
+            calls_per_peer_max: 65_536,
+            payload_bytes_max: 4 << 20,
+        }
+    }
+}
+
+/// A call before it has found its actor.
+pub(crate) struct Request<'a> {
+    pub(crate) id: &'a ActorId,
+    pub(crate) shard: ShardId,
+    pub(crate) hosted: Option<&'a Arc<dyn Hosted>>,
+    pub(crate) method: Method<'a>,
+    pub(crate) deadline: Instant,
+    pub(crate) one_way: bool,
+}
+
+/// Which method, as far as the caller knows it.
+#[derive(Clone, Copy)]
+pub(crate) enum Method<'a> {
+    /// From the interface.
+    Known {
+        index: usize,
+        spec: &'static MethodSpec,
+    },
+    /// By its written name alone.
+    Named(&'a str),
+}
+
+impl Method<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Known { spec, .. } => spec.name,
+            Self::Named(name) => name,
+        }
+    }
+}
+
+/// The arguments of a call, kept for as long as it may have to be tried again.
+pub(crate) trait Package: Send {
+    /// For a turn on this node; `None` if they are with one already.
+    fn for_this_node(&mut self) -> Option<Arguments>;
+    /// For the wire.
+    fn for_another_node(&mut self) -> Option<Result<(Encoding, Bytes), Failure>>;
+    /// A turn that surely did not run gives them back.
+    fn take_back(&mut self, arguments: Arguments);
+}
+
+/// Where an actor is, as far as this node knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peeked {
+    /// The actor's shard.
+    pub shard: ShardId,
+    /// The shard's live owner; `None` while it has none.
+    pub route: Option<Route>,
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Final(Answer),
+    /// Surely did not run, for a reason that may pass.
+    Again(Failure),
+}
+
+impl Router {
+    pub(crate) fn new(
+        node: NodeId,
+        kinds: HashMap<&'static str, Arc<dyn Hosted>>,
+        gates: Arc<Gates>,
+        cluster: Cluster,
+        peers: Peers,
+        limits: CallLimits,
+    ) -> Self {
+        let shards = gates.shards();
+        let in_flight = AtomicUsize::new(0);
+        Self(Arc::new(Inner {
+            node,
+            shards,
+            kinds,
+            gates,
+            cluster,
+            peers,
+            limits,
+            in_flight,
+        }))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakRouter {
+        Weaker(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.0.limits.call_timeout
+    }
+
+    pub(crate) fn limits(&self) -> &CallLimits {
+        &self.0.limits
+    }
+
+    /// Ends the links to other nodes.
+    pub(crate) fn close_peers(&self) {
+        self.0.peers.close();
+    }
+
+    pub(crate) fn gates(&self) -> &Arc<Gates> {
+        &self.0.gates
+    }
+
+    pub(crate) fn hosted(&self, kind: &str) -> Option<&Arc<dyn Hosted>> {
+        self.0.kinds.get(kind)
+    }
+
+    /// The typed address of an actor, from wherever a router may be missing.
+    pub(crate) fn address<R: Address>(router: Option<&Self>, key: &str) -> Result<R, Failure> {
+        let router = router.ok_or_else(|| {
+            Failure::new(
+                FailureCode::Stopping,
+                "there is no cluster here to call other actors in",
+            )
+        })?;
+        Ok(R::from_actor(router.actor(R::KIND, key)?))
+    }
+
+    pub(crate) fn actor(&self, kind: &str, key: &str) -> Result<ActorRef, Failure> {
+        let id = ActorId::new(kind, key)
+            .map_err(|error| Failure::new(FailureCode::BadKey, error.to_string()))?;
+        let shard = id.shard(self.0.shards);
+        let hosted = self.hosted(kind).cloned();
+        Ok(ActorRef::new(id, shard, self.clone(), hosted))
+    }
+
+    pub(crate) fn peek(&self, id: &ActorId) -> Peeked {
+        let shard = id.shard(self.0.shards);
+        Peeked {
+            shard,
+            route: self.0.cluster.routes().route(shard),
+        }
+    }
+
+    /// Makes a call: tries until it is answered, or surely can't be, or the deadline passes.
+    pub(crate) async fn call(&self, mut request: Request<'_>, package: &mut dyn Package) -> Answer {
+        let ambient = ambient::current();
+        let chain = ambient.as_ref().map(|ambient| &ambient.chain);
+        if let Some(ambient) = &ambient {
+            request.deadline = request.deadline.min(ambient.deadline);
+        }
+        if Chain::iter(chain.map(|chain| &**chain)).count() >= CHAIN_LEN_MAX {
+            let message = format!("{CHAIN_LEN_MAX} calls wait on each other already");
+            return failed(Failure::new(FailureCode::Cycle, message));
+        }
+        let _in_flight = match self.count_in() {
+            Ok(counted) => counted,
+            Err(failure) => return failed(failure),
+        };
+        let mut pause = RETRY_PAUSE_FIRST;
+        loop {
+            // Enabled before the attempt, so that a change during it is not missed.
+            let mut changed = pin!(self.0.cluster.routes().changed(request.shard));
+            changed.as_mut().enable();
+            let failure = match self.attempt(&request, chain, package).await {
+                Attempt::Final(answer) => return answer,
+                Attempt::Again(failure) => failure,
+            };
+            let again_at = Instant::now() + pause.mul_f64(0.5 + fastrand::f64());
+            pause = RETRY_PAUSE_MAX.min(pause * 2);
+            let _ = timeout_at(again_at.min(request.deadline), changed).await;
+            if Instant::now() >= request.deadline {
+                return failed(out_of_time(&failure));
+            }
+        }
+    }
+
+    fn count_in(&self) -> Result<InFlight<'_>, Failure> {
+        let max = self.0.limits.calls_in_flight_max;
+        let counted = InFlight(&self.0.in_flight);
+        if self.0.in_flight.fetch_add(1, Ordering::Relaxed) >= max {
+            let message = format!("{max} calls are under way on this node");
+            return Err(Failure::new(FailureCode::Overloaded, message));
+        }
+        Ok(counted)
+    }
+
+    async fn attempt(
+        &self,
+        request: &Request<'_>,
+        chain: Option<&Arc<Chain>>,
+        package: &mut dyn Package,
+    ) -> Attempt {
+        if let Ok(permit) = self.0.gates.enter_owned(request.shard.0) {
+            return self.attempt_here(request, chain, package, permit).await;
+        }
+        match self.0.cluster.routes().route(request.shard) {
+            Some(route) if route.owner.life.node != self.0.node => {
+                self.attempt_there(request, chain, package, &route).await
+            }
+            _ => {
+                let message = format!("shard {} has no owner at present", request.shard);
+                Attempt::Again(Failure::new(FailureCode::NotOwner, message))
+            }
+        }
+    }
+
+    async fn attempt_here(
+        &self,
+        request: &Request<'_>,
+        chain: Option<&Arc<Chain>>,
+        package: &mut dyn Package,
+        permit: OwnedPermit,
+    ) -> Attempt {
+        let Some(hosted) = request.hosted else {
+            return Attempt::Final(failed(unknown_kind(request.id.kind())));
+        };
+        let (method, spec) = match request.method {
+            Method::Known { index, spec } => (index, spec),
+            Method::Named(name) => match hosted.spec().method(name) {
+                Some(found) => found,
+                None => {
+                    return Attempt::Final(failed(unknown_method(request.id.kind(), name)));
+                }
+            },
+        };
+        let Some(arguments) = package.for_this_node() else {
+            return Attempt::Final(failed(lost_arguments()));
+        };
+        let job = Job {
+            id: request.id.clone(),
+            method,
+            access: spec.access,
+            arguments,
+            deadline: request.deadline,
+            chain: chain.cloned(),
+            one_way: request.one_way,
+            permit,
+        };
+        let mut job = Some(job);
+        let submitted = poll_fn(|cx| match job.take() {
+            Some(job) => Poll::Ready(hosted.submit(job, cx)),
+            None => Poll::Pending,
+        });
+        let answer = match submitted.await {
+            Submitted::Answered(answer) => answer,
+            Submitted::Waiting(answer) => match timeout_at(request.deadline, answer).await {
+                Ok(Ok(answer)) => answer,
+                // The cell was dropped with the turn in it: the node was fenced or taken down.
+                Ok(Err(_)) => {
+                    let message = "the actor was dropped while the call waited or ran";
+                    failed(Failure::new(FailureCode::Fenced, message).that_may_have_run())
+                }
+                Err(_) => failed(timed_out_after_submit()),
+            },
+        };
+        match answer {
+            Answer::Bounced(failure, arguments) if failure.code == FailureCode::NotOwner => {
+                package.take_back(arguments);
+                Attempt::Again(failure)
+            }
+            answer => Attempt::Final(answer),
+        }
+    }
+
+    async fn attempt_there(
+        &self,
+        request: &Request<'_>,
+        chain: Option<&Arc<Chain>>,
+        package: &mut dyn Package,
+        route: &Route,
+    ) -> Attempt {
+        let (encoding, arguments) = match package.for_another_node() {
+            Some(Ok(written)) => written,
+            Some(Err(failure)) => return Attempt::Final(failed(failure)),
+            None => return Attempt::Final(failed(lost_arguments())),
+        };
+        let max = self.0.limits.payload_bytes_max;
+        if arguments.len() > max {
+            let len = arguments.len();
+            let message = format!("the arguments have {len} bytes, at most {max} are allowed");
+            return Attempt::Final(failed(Failure::new(FailureCode::TooLarge, message)));
+        }
+        let call = PeerCall {
+            id: request.id.clone(),
+            method: request.method.name().to_owned(),
+            encoding,
+            arguments,
+            deadline: request.deadline,
+            one_way: request.one_way,
+            epoch: route.epoch,
+            chain: chain.cloned(),
+        };
+        match self.0.peers.call(&route.owner, call).await {
+            Answer::Done(Outcome::Failed(failure)) if may_pass(&failure) => Attempt::Again(failure),
+            answer => Attempt::Final(answer),
+        }
+    }
+}
+
+/// Counts a call as under way until it is dropped.
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether a call that failed so is worth another try: it surely did not run, and what hindered it
+/// passes when the shard has found its owner.
+fn may_pass(failure: &Failure) -> bool {
+    let passing = matches!(
+        failure.code,
+        FailureCode::NotOwner | FailureCode::Unreachable | FailureCode::Stopping
+    );
+    passing && !failure.may_have_run
+}
+
+pub(crate) fn unknown_kind(kind: &str) -> Failure {
+    let message = format!("the owner of the actor's shard hosts no kind `{kind}`");
+    Failure::new(FailureCode::UnknownKind, message)
+}
+
+pub(crate) fn unknown_method(kind: &str, name: &str) -> Failure {
+    Failure::new(
+        FailureCode::UnknownMethod,
+        format!("`{kind}` has no method `{name}`"),
+    )
+}
+
+/// Only a defect in this crate leads here: arguments are lent to one turn at a time.
+fn lost_arguments() -> Failure {
+    Failure::new(
+        FailureCode::BadArguments,
+        "the arguments went with an earlier attempt",
+    )
+    .that_may_have_run()
+}
+
+fn timed_out_after_submit() -> Failure {
+    Failure::new(
+        FailureCode::Timeout,
+        "the deadline passed while the call waited or ran",
+    )
+    .that_may_have_run()
+}
+
+fn out_of_time(last: &Failure) -> Failure {
+    let message = format!("the deadline passed before the call could run; at last: {last}");
+    Failure::new(FailureCode::Timeout, message)
+}
+
+pub(crate) fn failed(failure: Failure) -> Answer {
+    Answer::Done(Outcome::Failed(failure))
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("node", &self.0.node)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,35 @@
+//! For unit tests of actors: no cluster, no node, no ports.
+//!
+//! An actor is an ordinary struct and its methods are ordinary async functions, so most tests make
+//! one and call it. These helpers give what the runtime would: an activation and a [`Context`].
+
+use std::time::Duration;
+
+use greenroom_core::ActorId;
+use tokio::time::Instant;
+
+use crate::actor::{ActivateError, Activating, Actor};
+use crate::call::Address;
+use crate::context::Context;
+
+/// Activates an actor as the runtime would, under a name.
+///
+/// # Errors
+/// What the actor's activation refuses.
+///
+/// # Panics
+/// When the key breaks its rule.
+pub async fn activate<A: Actor, R: Address>(key: &str) -> Result<A, ActivateError> {
+    let id = ActorId::new(R::KIND, key).expect("a test names its actor well");
+    A::activate(&mut Activating::new(&id, None)).await
+}
+
+/// A context as a turn of that actor would have it. There is no cluster behind it: addresses of
+/// other actors are refused with `stopping`.
+///
+/// # Panics
+/// When the key breaks its rule.
+pub fn context<R: Address>(key: &str) -> Context {
+    let id = ActorId::new(R::KIND, key).expect("a test names its actor well");
+    Context::new(id, Instant::now() + Duration::from_secs(10), None)
+}
