@@ -20,6 +20,9 @@ use crate::interface::MethodSpec;
 use crate::payload::{Arguments, Encoding, Outcome, encode};
 use crate::router::{Method, Package, Request, Router};
 
+/// Longest that a call may take, whatever its caller says: no turn waits for ever.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// The address of one actor, wherever it is. Interfaces wrap it into a typed one.
 #[derive(Clone)]
 pub struct ActorRef {
@@ -146,10 +149,10 @@ impl<Args, T, E> Call<'_, Args, T, E>
 where
     Args: Serialize + Send + 'static,
 {
-    /// Gives the call this long in all, retries included, instead of the node's default. A call
-    /// made in a turn gets no longer than that turn's caller still waits.
+    /// Gives the call this long in all, retries included, instead of the node's default; at most
+    /// 24 hours. A call made in a turn gets no longer than that turn's caller still waits.
     pub fn timeout(mut self, span: Duration) -> Self {
-        self.timeout = Some(span);
+        self.timeout = Some(span.min(TIMEOUT_MAX));
         self
     }
 

@@ -83,6 +83,11 @@ pub mod prelude {
     };
 }
 
+/// Compiles the code in the project's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 /// For the code that [`interface`] writes; not for people.
 #[doc(hidden)]
 pub mod __private {

@@ -18,7 +18,7 @@ use greenroom_proto::v1::peer_server::PeerServer;
 use greenroom_shardlock::Gates;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -144,14 +144,10 @@ struct Parts {
     kinds: Kinds,
     peer_address: SocketAddr,
     http_address: Option<SocketAddr>,
-    serving: watch::Sender<bool>,
-    /// Ends the servers; taken by whoever stops the node.
-    servers: Mutex<Option<Servers>>,
-}
-
-struct Servers {
-    tasks: JoinSet<()>,
-    stop_http: oneshot::Sender<()>,
+    serving: watch::Sender<Serving>,
+    /// Taken by whoever stops the node.
+    servers: Mutex<Option<JoinSet<()>>>,
+    passivation: Mutex<JoinSet<()>>,
 }
 
 impl Node {
@@ -219,30 +215,25 @@ impl Node {
             config.limits,
         );
         let _ = late.set(router.downgrade());
-        let (serving, is_serving) = Serving::new();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(serve_peers(
+        let (serving, is_serving) = watch::channel(Serving::Open);
+        let peer_service = PeerService::new(router.clone(), identity.clone(), is_serving);
+        let inspect_service = InspectService::new(identity, cluster.clone(), router.clone());
+        let mut servers = JoinSet::new();
+        servers.spawn(serve_peers(
             peer_listener,
-            PeerServer::new(PeerService::new(
-                router.clone(),
-                identity.clone(),
-                is_serving,
-            ))
-            .max_decoding_message_size(message_bytes_max)
-            .max_encoding_message_size(message_bytes_max),
-            InspectServer::new(InspectService::new(
-                identity,
-                cluster.clone(),
-                router.clone(),
-            )),
+            PeerServer::new(peer_service)
+                .max_decoding_message_size(message_bytes_max)
+                .max_encoding_message_size(message_bytes_max),
+            InspectServer::new(inspect_service),
+            serving.subscribe(),
         ));
-        let (stop_http, http_stopped) = oneshot::channel();
         if let Some(listener) = http_listener {
             let routes = gateway::routes(router.clone(), cluster.clone());
-            tasks.spawn(serve_http(listener, routes, http_stopped));
+            servers.spawn(serve_http(listener, routes, serving.subscribe()));
         }
+        let mut passivation = JoinSet::new();
         for kind in activations.all() {
-            tasks.spawn(kind.passivate(Arc::clone(&gates)));
+            passivation.spawn(kind.passivate(Arc::clone(&gates)));
         }
         let parts = Parts {
             config,
@@ -252,7 +243,8 @@ impl Node {
             peer_address,
             http_address,
             serving,
-            servers: Mutex::new(Some(Servers { tasks, stop_http })),
+            servers: Mutex::new(Some(servers)),
+            passivation: Mutex::new(passivation),
         };
         Ok(Self {
             parts: Arc::new(parts),
@@ -343,40 +335,30 @@ impl Node {
     /// Hands all shards over while calls keep flowing, leaves the cluster, and closes the ports;
     /// bounded by the shutdown time-out.
     pub async fn stop(&self) {
-        let Some(mut servers) = self.parts.servers.lock().take() else {
-            return;
-        };
-        let left = self
-            .parts
-            .cluster
-            .leave(self.parts.config.shutdown_timeout)
-            .await;
+        let Some(mut servers) = self.parts.servers.lock().take() else { return };
+        let left = self.parts.cluster.leave(self.parts.config.shutdown_timeout).await;
         if left > 0 {
-            tracing::error!(
-                left,
-                "the shutdown time-out passed before all shards were handed over"
-            );
+            tracing::error!(left, "the shutdown time-out passed before all shards were handed over");
         }
-        self.parts.serving.send_replace(false);
-        let _ = servers.stop_http.send(());
-        let goodbyes = async { while servers.tasks.join_next().await.is_some() {} };
+        self.parts.serving.send_replace(Serving::Goodbye);
+        let goodbyes = async { while servers.join_next().await.is_some() {} };
         let _ = timeout(GOODBYE_PATIENCE, goodbyes).await;
-        self.close(servers.tasks).await;
+        self.close(servers).await;
     }
 
     /// Stops at once and tells nobody, as if the process had been killed. For tests and demos of
     /// failure.
     pub async fn crash(&self) {
-        let Some(servers) = self.parts.servers.lock().take() else {
-            return;
-        };
+        let Some(servers) = self.parts.servers.lock().take() else { return };
+        self.parts.serving.send_replace(Serving::Cut);
         self.parts.cluster.abandon().await;
-        self.close(servers.tasks).await;
+        self.close(servers).await;
     }
 
-    async fn close(&self, mut tasks: JoinSet<()>) {
-        self.parts.router.close_peers();
-        tasks.shutdown().await;
+    async fn close(&self, mut servers: JoinSet<()>) {
+        self.parts.router.close();
+        servers.shutdown().await;
+        self.parts.passivation.lock().abort_all();
         self.parts.kinds.drop_all();
     }
 }
@@ -510,6 +492,7 @@ async fn serve_peers(
     listener: TcpListener,
     peer: PeerServer<PeerService>,
     inspect: InspectServer<InspectService>,
+    serving: watch::Receiver<Serving>,
 ) {
     let served = tonic::transport::Server::builder()
         .tcp_nodelay(true)
@@ -518,21 +501,20 @@ async fn serve_peers(
         .initial_connection_window_size(16 << 20)
         .add_service(peer)
         .add_service(inspect)
-        .serve_with_incoming(TcpListenerStream::new(listener))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), until_stopped(serving))
         .await;
     if let Err(error) = served {
         tracing::error!(%error, "the server for peers ended");
     }
 }
 
-async fn serve_http(listener: TcpListener, routes: axum::Router, stopped: oneshot::Receiver<()>) {
-    let until = async {
-        let _ = stopped.await;
-    };
-    if let Err(error) = axum::serve(listener, routes)
-        .with_graceful_shutdown(until)
-        .await
-    {
+async fn serve_http(listener: TcpListener, routes: axum::Router, serving: watch::Receiver<Serving>) {
+    let served = axum::serve(listener, routes).with_graceful_shutdown(until_stopped(serving)).await;
+    if let Err(error) = served {
         tracing::error!(%error, "the HTTP gateway ended");
     }
+}
+
+async fn until_stopped(mut serving: watch::Receiver<Serving>) {
+    let _ = serving.wait_for(|serving| *serving != Serving::Open).await;
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -52,6 +52,8 @@ struct Inner {
     peers: Peers,
     limits: CallLimits,
     in_flight: AtomicUsize,
+    /// The node has stopped.
+    closed: AtomicBool,
 }
 
 /// Bounds of the calls that a node makes and takes.
@@ -146,7 +148,8 @@ impl Router {
     ) -> Self {
         let shards = gates.shards();
         let in_flight = AtomicUsize::new(0);
-        Self(Arc::new(Inner {
+        let closed = AtomicBool::new(false);
+        let inner = Inner {
             node,
             shards,
             kinds,
@@ -155,7 +158,9 @@ impl Router {
             peers,
             limits,
             in_flight,
-        }))
+            closed,
+        };
+        Self(Arc::new(inner))
     }
 
     pub(crate) fn downgrade(&self) -> WeakRouter {
@@ -170,8 +175,9 @@ impl Router {
         &self.0.limits
     }
 
-    /// Ends the links to other nodes.
-    pub(crate) fn close_peers(&self) {
+    /// Ends the links to other nodes; no call is made any more.
+    pub(crate) fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
         self.0.peers.close();
     }
 
@@ -227,6 +233,9 @@ impl Router {
         };
         let mut pause = RETRY_PAUSE_FIRST;
         loop {
+            if self.0.closed.load(Ordering::Acquire) {
+                return failed(Failure::new(FailureCode::Stopping, "this node has stopped"));
+            }
             // Enabled before the attempt, so that a change during it is not missed.
             let mut changed = pin!(self.0.cluster.routes().changed(request.shard));
             changed.as_mut().enable();

@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use super::directory::Shared;
 use super::turn::{Answer, Job, Queued, Submitted, acknowledge};
 use crate::actor::{Activating, Actor, DeactivateReason};
-use crate::ambient::{InlinePlace, Within};
+use crate::ambient::{Ambient, InlinePlace, Within};
 use crate::context::Context;
 use crate::failure::{Failure, FailureCode};
 use crate::interface::{Access, Dispatch};
@@ -58,9 +58,18 @@ enum Stage<A> {
 
 /// A turn that may start now.
 enum Start<A> {
-    /// With the actor, if it is in memory; else it must be activated first.
-    Write(Queued, Option<Arc<A>>),
+    /// The actor is not in memory and must be activated first.
+    Activate(Queued),
+    Write(Queued, Arc<A>),
     Read(Queued, Arc<A>),
+}
+
+/// What came of an activation.
+enum Woken<A> {
+    /// The actor lives, and the turn may start.
+    Ready(Queued, Arc<A>),
+    /// The call was answered without a turn; the actor, if it came to life all the same.
+    Answered(Option<Arc<A>>),
 }
 
 /// What a caller must do whose cell is gone: look the actor up again.
@@ -160,63 +169,68 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
 
     /// Runs one turn and answers it; returns what may start after it.
     async fn turn(self: Arc<Self>, shared: Arc<Shared>, start: Start<A>) -> Vec<Start<A>> {
-        match start {
-            Start::Write(queued, actor) => {
-                let actor = self.write_turn(&shared, queued, actor).await;
-                self.put_back(actor)
+        let (queued, actor) = match start {
+            Start::Activate(queued) => match self.wake(&shared, queued).await {
+                Woken::Ready(queued, actor) if queued.job.access == Access::Read => {
+                    let Some(beside) = self.share(&actor) else {
+                        shared.deactivated();
+                        queued.bounce(FailureCode::NotOwner, "the actor's shard moved away");
+                        return Vec::new();
+                    };
+                    self.spawn_all(&shared, beside);
+                    return self.read_turn(&shared, queued, actor).await;
+                }
+                Woken::Ready(queued, actor) => (queued, actor),
+                Woken::Answered(actor) => return self.put_back(&shared, actor),
+            },
+            Start::Write(queued, actor) => (queued, actor),
+            Start::Read(queued, actor) => return self.read_turn(&shared, queued, actor).await,
+        };
+        let actor = self.write_turn(&shared, queued, actor).await;
+        self.put_back(&shared, actor)
+    }
+
+    async fn wake(&self, shared: &Shared, queued: Queued) -> Woken<A> {
+        let Some(queued) = startable(queued, shared) else {
+            return Woken::Answered(None);
+        };
+        match self.activate(shared, queued.job.ambient()).await {
+            Ok(actor) => {
+                shared.activated();
+                let actor = Arc::new(actor);
+                // It may have taken long.
+                match startable(queued, shared) {
+                    Some(queued) => Woken::Ready(queued, actor),
+                    None => Woken::Answered(Some(actor)),
+                }
             }
-            Start::Read(queued, actor) => {
-                let healthy = self.read_turn(&shared, queued, actor).await;
-                self.reader_left(healthy)
+            Err(failure) => {
+                queued.bounce(failure.code, failure.message);
+                Woken::Answered(None)
             }
         }
     }
 
-    /// Returns the actor unless it could not be activated or its turn panicked.
+    /// Returns the actor unless its turn panicked.
     async fn write_turn(
         &self,
         shared: &Shared,
         queued: Queued,
-        actor: Option<Arc<A>>,
+        mut actor: Arc<A>,
     ) -> Option<Arc<A>> {
         let Some(queued) = startable(queued, shared) else {
-            return actor;
-        };
-        let (mut actor, queued) = match actor {
-            Some(actor) => (actor, queued),
-            None => match self.activate(shared, queued.job.deadline).await {
-                Ok(actor) => {
-                    shared.activated();
-                    // It may have taken long.
-                    match startable(queued, shared) {
-                        Some(queued) => (Arc::new(actor), queued),
-                        None => return Some(Arc::new(actor)),
-                    }
-                }
-                Err(failure) => {
-                    queued.bounce(failure.code, failure.message);
-                    return None;
-                }
-            },
+            return Some(actor);
         };
         let Queued { job, reply } = queued;
         let (ambient, mut context) = (job.ambient(), self.context(shared, &job));
         let Job {
             method,
-            access,
             arguments,
             permit,
             ..
         } = job;
-        let turn = async {
-            match access {
-                Access::Read => I::read(&actor, method, &mut context, arguments).await,
-                Access::Write => {
-                    let alone = Arc::get_mut(&mut actor).expect("a write turn is alone");
-                    I::write(alone, method, &mut context, arguments).await
-                }
-            }
-        };
+        let alone = Arc::get_mut(&mut actor).expect("a write turn is alone");
+        let turn = I::write(alone, method, &mut context, arguments);
         let outcome = AssertUnwindSafe(Within::new(ambient, turn))
             .catch_unwind()
             .await;
@@ -231,8 +245,14 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         survivor
     }
 
+    /// Returns what may start after it.
+    async fn read_turn(&self, shared: &Shared, queued: Queued, actor: Arc<A>) -> Vec<Start<A>> {
+        let healthy = self.read(shared, queued, actor).await;
+        self.reader_left(shared, healthy)
+    }
+
     /// Returns whether the actor is still sound.
-    async fn read_turn(&self, shared: &Shared, queued: Queued, actor: Arc<A>) -> bool {
+    async fn read(&self, shared: &Shared, queued: Queued, actor: Arc<A>) -> bool {
         let Some(Queued { job, reply }) = startable(queued, shared) else {
             return true;
         };
@@ -257,12 +277,17 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         Context::new(self.id.clone(), job.deadline, shared.router())
     }
 
-    async fn activate(&self, shared: &Shared, deadline: Instant) -> Result<A, Failure> {
+    /// Activates as a part of the call that needs it: calls made meanwhile inherit its deadline and
+    /// chain, as those of a turn do.
+    async fn activate(&self, shared: &Shared, mut ambient: Ambient) -> Result<A, Failure> {
         let router = shared.router();
         let mut activating = Activating::new(&self.id, router.as_ref());
-        let deadline = deadline.min(Instant::now() + shared.options.activation_timeout);
+        let longest = Instant::now() + shared.options.activation_timeout;
+        let deadline = ambient.deadline.min(longest);
+        ambient.deadline = deadline;
         let failed = |message: String| Failure::new(FailureCode::ActivationFailed, message);
-        let activation = AssertUnwindSafe(A::activate(&mut activating)).catch_unwind();
+        let activation = Within::new(ambient, A::activate(&mut activating));
+        let activation = AssertUnwindSafe(activation).catch_unwind();
         match timeout_at(deadline, pin!(activation)).await {
             Ok(Ok(Ok(actor))) => Ok(actor),
             Ok(Ok(Err(error))) => Err(failed(error.to_string())),
@@ -277,22 +302,38 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         }
     }
 
-    fn put_back(&self, actor: Option<Arc<A>>) -> Vec<Start<A>> {
+    fn put_back(&self, shared: &Shared, actor: Option<Arc<A>>) -> Vec<Start<A>> {
         let mut inner = self.inner.lock();
         inner.last_used = Instant::now();
-        match inner.stage {
+        if let Stage::Gone = inner.stage {
             // Taken away meanwhile; the actor is dropped here.
-            Stage::Gone => return Vec::new(),
-            _ => inner.stage = actor.map_or(Stage::Vacant, Stage::Idle),
+            if actor.is_some() {
+                shared.deactivated();
+            }
+            return Vec::new();
         }
+        inner.stage = actor.map_or(Stage::Vacant, Stage::Idle);
         inner.next()
     }
 
-    fn reader_left(&self, healthy: bool) -> Vec<Start<A>> {
+    /// Puts an actor back that a `&self` turn activated and uses from here on; returns what may
+    /// start beside that turn, or `None` when the cell is gone.
+    fn share(&self, actor: &Arc<A>) -> Option<Vec<Start<A>>> {
+        let mut inner = self.inner.lock();
+        if let Stage::Gone = inner.stage {
+            return None;
+        }
+        inner.stage = Stage::Idle(Arc::clone(actor));
+        inner.readers += 1;
+        Some(inner.next())
+    }
+
+    fn reader_left(&self, shared: &Shared, healthy: bool) -> Vec<Start<A>> {
         let mut inner = self.inner.lock();
         inner.readers -= 1;
         if !healthy && matches!(inner.stage, Stage::Idle(_)) {
             inner.stage = Stage::Vacant;
+            shared.deactivated();
         }
         inner.next()
     }
@@ -319,7 +360,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
             }
         };
         self.deactivate(shared, actor, DeactivateReason::Idle).await;
-        let next = self.put_back(None);
+        let next = self.put_back(shared, None);
         let nothing_waits = next.is_empty();
         self.spawn_all(shared, next);
         nothing_waits
@@ -424,8 +465,8 @@ impl<A> Inner<A> {
                 self.stage = Stage::Idle(Arc::clone(&actor));
                 Start::Read(queued, actor)
             }
-            Stage::Idle(actor) => Start::Write(queued, Some(actor)),
-            _ => Start::Write(queued, None),
+            Stage::Idle(actor) => Start::Write(queued, actor),
+            _ => Start::Activate(queued),
         }
     }
 

@@ -25,31 +25,30 @@ use crate::router::{Router, failed, unknown_kind, unknown_method};
 /// Answers that wait to be gathered into frames.
 const ANSWERS_WAITING_MAX: usize = 4096;
 
-/// Whether a node still takes calls from its peers.
-#[derive(Clone, Debug)]
-pub(crate) struct Serving(watch::Receiver<bool>);
-
-impl Serving {
-    /// Send `false` to stop: every link answers what it has read, says goodbye and ends.
-    pub(crate) fn new() -> (watch::Sender<bool>, Self) {
-        let (sender, receiver) = watch::channel(true);
-        (sender, Self(receiver))
-    }
-
-    async fn stopped(&mut self) {
-        let _ = self.0.wait_for(|serving| !serving).await;
-    }
+/// What a node does with the calls of its peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serving {
+    /// Takes them.
+    Open,
+    /// Takes no more: every link answers what it has read, says goodbye and ends.
+    Goodbye,
+    /// Drops every link at once, as the death of the process would.
+    Cut,
 }
 
 /// Takes calls from other nodes.
 pub(crate) struct PeerService {
     router: Router,
     identity: Identity,
-    serving: Serving,
+    serving: watch::Receiver<Serving>,
 }
 
 impl PeerService {
-    pub(crate) fn new(router: Router, identity: Identity, serving: Serving) -> Self {
+    pub(crate) fn new(
+        router: Router,
+        identity: Identity,
+        serving: watch::Receiver<Serving>,
+    ) -> Self {
         Self {
             router,
             identity,
@@ -89,7 +88,13 @@ impl Peer for PeerService {
         }
         let (out, stream) = mpsc::channel(FRAMES_WAITING_MAX);
         let (answers, gathered) = mpsc::channel(ANSWERS_WAITING_MAX);
-        tokio::spawn(gather(gathered, out, Ok::<_, Status>));
+        let mut cut = self.serving.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = gather(gathered, out, Ok::<_, Status>) => {}
+                _ = cut.wait_for(|serving| *serving == Serving::Cut) => {}
+            }
+        });
         let link = Incoming {
             router: self.router.clone(),
             answers,
@@ -125,12 +130,22 @@ impl Drop for UnderWay {
 }
 
 impl Incoming {
-    async fn serve(self, first: Vec<Envelope>, mut frames: Streaming<Frame>, mut serving: Serving) {
+    async fn serve(
+        self,
+        first: Vec<Envelope>,
+        mut frames: Streaming<Frame>,
+        mut serving: watch::Receiver<Serving>,
+    ) {
         self.take(first).await;
         loop {
             let frame = tokio::select! {
                 frame = frames.message() => frame,
-                () = serving.stopped() => break,
+                stopped = serving.wait_for(|serving| *serving != Serving::Open) => {
+                    match stopped.map(|serving| *serving) {
+                        Ok(Serving::Open | Serving::Goodbye) => break,
+                        Ok(Serving::Cut) | Err(_) => return,
+                    }
+                }
             };
             match frame {
                 Ok(Some(frame)) => self.take(frame.envelopes).await,

@@ -1,0 +1,36 @@
+//! A node as one deploys it: what it hosts is in the code, all else in `GREENROOM_*` variables.
+//!
+//! Run it with `GREENROOM_ETCD_ENDPOINTS=http://127.0.0.1:2379 cargo run -p greenroom-examples
+//! --bin node`; the README runs three of them. `RUST_LOG` sets the level of the log.
+
+use std::process::ExitCode;
+
+use greenroom::{Node, NodeError};
+use greenroom_examples::bank::{AccountActor, AccountRef};
+use greenroom_examples::flights::{AirportActor, AirportRef, RouteActor, RouteRef};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), NodeError> {
+    Node::from_env()?
+        .host(AccountRef::served_by::<AccountActor>())
+        .host(AirportRef::served_by::<AirportActor>())
+        .host(RouteRef::served_by::<RouteActor>())
+        .run()
+        .await
+}
