@@ -15,8 +15,9 @@ use tokio::time::timeout;
 
 use crate::codec::Codec;
 use crate::connect::StoreConfig;
-use crate::driver::{Command, Driver};
+use crate::driver::{Command, Driver, Told};
 use crate::heart::Heart;
+use crate::quiet::Quiet;
 use crate::right::RightToRun;
 use crate::routing::Routes;
 use crate::store::StoreError;
@@ -188,6 +189,7 @@ impl Cluster {
             store: Arc::clone(&store),
             codec: codec.clone(),
             events: events.clone(),
+            quiet: Quiet::default(),
         };
         let (commands, orders) = mpsc::channel(16);
         let driver = Driver {
@@ -200,6 +202,7 @@ impl Cluster {
             activations,
             drain_deadline: options.drain_deadline,
             tick: options.timing.heartbeat / 8,
+            told: Told::default(),
             events,
         };
         let (status_of, status) = watch::channel(driver.status(None));

@@ -16,12 +16,16 @@ use crate::clock;
 use crate::cluster::{Activations, OpenShard, Status, StatusPhase, report};
 use crate::codec::Codec;
 use crate::heart::Heart;
+use crate::quiet::Quiet;
 use crate::routing::Routes;
 use crate::store::{Commit, Store, StoreError};
 use crate::watcher::Watcher;
 
 /// Most drained shards in one report.
 const DRAINED_PER_REPORT_MAX: usize = 256;
+
+/// A number of served shards is told when it has stood for so long.
+const SETTLED_AFTER: Duration = Duration::from_millis(500);
 
 /// What a handle asks of the driver.
 #[derive(Debug)]
@@ -42,6 +46,7 @@ pub(crate) struct Driver {
     pub(crate) activations: Arc<dyn Activations>,
     pub(crate) drain_deadline: Duration,
     pub(crate) tick: Duration,
+    pub(crate) told: Told,
     /// For the answers to what it starts.
     pub(crate) events: mpsc::Sender<Event>,
 }
@@ -83,6 +88,7 @@ impl Driver {
                 self.carry_out(effect, &mut tasks, &mut stopped);
             }
             let now = self.status(stopped.clone());
+            self.told.serving(&now);
             status.send_if_modified(|status| {
                 let changed = *status != now;
                 *status = now;
@@ -113,7 +119,7 @@ impl Driver {
     }
 
     fn carry_out(
-        &self,
+        &mut self,
         effect: Effect,
         tasks: &mut JoinSet<()>,
         stopped: &mut Option<Option<String>>,
@@ -151,7 +157,7 @@ impl Driver {
                 if let Notice::OtherCluster { .. } = notice {
                     *stopped = Some(Some(notice.to_string()));
                 }
-                tell(&notice);
+                self.told.notice(&notice);
             }
             Effect::Stopped => {
                 stopped.get_or_insert(None);
@@ -266,22 +272,53 @@ impl Driver {
     }
 }
 
-fn tell(notice: &Notice) {
-    match notice {
-        Notice::OtherCluster { .. }
-        | Notice::StoreFailed {
-            permanent: true, ..
-        } => {
-            tracing::error!("{notice}");
+/// What the log has been told.
+#[derive(Default)]
+pub(crate) struct Told {
+    store_trouble: Quiet,
+    /// Shards served, when that was last told.
+    serving: Option<usize>,
+    /// Since when so many shards are served.
+    served_since: Option<(usize, Instant)>,
+}
+
+impl Told {
+    fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::OtherCluster { .. } => tracing::error!("{notice}"),
+            Notice::StoreFailed { permanent, .. } => {
+                let Some(untold) = self.store_trouble.occurred() else { return };
+                if *permanent {
+                    tracing::error!(untold, "{notice}");
+                } else {
+                    tracing::warn!(untold, "{notice}");
+                }
+            }
+            Notice::Fenced(_)
+            | Notice::Burying { .. }
+            | Notice::NameInUse { .. }
+            | Notice::ReplyLost { .. } => tracing::warn!("{notice}"),
+            Notice::Conflict { .. }
+            | Notice::Idle(_)
+            | Notice::Claiming { .. }
+            | Notice::Draining { .. } => tracing::debug!("{notice}"),
+            _ => tracing::info!("{notice}"),
         }
-        Notice::Fenced(_)
-        | Notice::Burying { .. }
-        | Notice::NameInUse { .. }
-        | Notice::ReplyLost { .. }
-        | Notice::StoreFailed {
-            permanent: false, ..
-        } => tracing::warn!("{notice}"),
-        Notice::Conflict { .. } | Notice::Idle(_) => tracing::debug!("{notice}"),
-        _ => tracing::info!("{notice}"),
+    }
+
+    /// Tells how many shards are served, once that has settled.
+    fn serving(&mut self, status: &Status) {
+        let served = status.claimed;
+        let settled = match self.served_since {
+            Some((same, since)) if same == served => since.elapsed() >= SETTLED_AFTER,
+            _ => {
+                self.served_since = Some((served, Instant::now()));
+                false
+            }
+        };
+        if settled && self.serving != Some(served) {
+            self.serving = Some(served);
+            tracing::info!(served, targeted = status.targeted, "serving shards");
+        }
     }
 }

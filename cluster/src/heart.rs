@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::clock;
 use crate::codec::Codec;
 use crate::connect::StoreConfig;
+use crate::quiet::Quiet;
 use crate::right::RightToRun;
 use crate::store::{Commit, Store};
 
@@ -36,8 +37,7 @@ impl Heart {
             codec,
             timing,
             right: Arc::clone(&right),
-            report,
-        };
+            report, quiet: Quiet::default() };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -71,6 +71,7 @@ struct Beating {
     timing: Timing,
     right: Arc<RightToRun>,
     report: mpsc::Sender<Event>,
+    quiet: Quiet,
 }
 
 /// What became of one beat.
@@ -81,7 +82,7 @@ enum Beat {
 }
 
 impl Beating {
-    async fn run(self, config: StoreConfig, mut lives: watch::Receiver<Option<Life>>) {
+    async fn run(mut self, config: StoreConfig, mut lives: watch::Receiver<Option<Life>>) {
         tokio::select! {
             () = self.beat_for_ever(config, lives.clone()) => {}
             // The sender is gone: the node is.
@@ -89,7 +90,7 @@ impl Beating {
         }
     }
 
-    async fn beat_for_ever(&self, config: StoreConfig, mut lives: watch::Receiver<Option<Life>>) {
+    async fn beat_for_ever(&mut self, config: StoreConfig, mut lives: watch::Receiver<Option<Life>>) {
         let store = self.connect(&config).await;
         let mut sequence = 0;
         loop {
@@ -132,7 +133,7 @@ impl Beating {
         }
     }
 
-    async fn beat(&self, store: &dyn Store, life: &Life, sequence: u64) -> Beat {
+    async fn beat(&mut self, store: &dyn Store, life: &Life, sequence: u64) -> Beat {
         let record = HeartbeatRecord {
             incarnation: Some(life.incarnation),
             sequence,
@@ -150,18 +151,21 @@ impl Beating {
             Ok(Ok(Commit::Applied { .. })) => {
                 self.right
                     .extend(life.incarnation, self.timing.right_until(sent));
+                self.quiet.over();
                 Beat::Acknowledged
             }
             Ok(Ok(Commit::Refused { .. })) => Beat::Refused,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, remaining = ?self.right.remaining(), "heartbeat failed");
-                Beat::Unanswered
-            }
-            Err(_) => {
-                tracing::warn!(remaining = ?self.right.remaining(), "heartbeat got no answer");
-                Beat::Unanswered
-            }
+            Ok(Err(error)) => self.unanswered(&error.to_string()),
+            Err(_) => self.unanswered("no answer in time"),
         }
+    }
+
+    fn unanswered(&mut self, reason: &str) -> Beat {
+        if let Some(untold) = self.quiet.occurred() {
+            let remaining = self.right.remaining();
+            tracing::warn!(reason, untold, ?remaining, "a heartbeat was not acknowledged");
+        }
+        Beat::Unanswered
     }
 
     /// How long to wait for one answer: several attempts must fit into the window.

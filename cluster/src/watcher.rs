@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::codec::Codec;
+use crate::quiet::Quiet;
 use crate::store::{Store, StoreError, Watch};
 
 /// A watch is a hint: how often everything is read anew, to heal one that stalls silently.
@@ -19,16 +20,17 @@ pub(crate) struct Watcher {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) codec: Codec,
     pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) quiet: Quiet,
 }
 
 impl Watcher {
     /// Runs until the receiver of the events is gone.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         while !self.events.is_closed() {
-            let Err(error) = self.follow().await else {
-                return;
-            };
-            tracing::warn!(%error, "lost the watch on the store; reading everything anew");
+            let Err(error) = self.follow().await else { return };
+            if let Some(untold) = self.quiet.occurred() {
+                tracing::warn!(%error, untold, "lost the watch on the store; reading it anew");
+            }
             if self.events.send(Event::WatchLost).await.is_err() {
                 return;
             }
@@ -37,9 +39,10 @@ impl Watcher {
     }
 
     /// Reads everything and follows from there, until something fails.
-    async fn follow(&self) -> Result<(), StoreError> {
+    async fn follow(&mut self) -> Result<(), StoreError> {
         loop {
             let revision = self.read_all().await?;
+            self.quiet.over();
             let mut watch = self.store.watch(self.codec.prefix(), revision).await?;
             let reread_at = Instant::now() + REREAD_INTERVAL.mul_f64(0.8 + 0.4 * fastrand::f64());
             if !self.forward(&mut *watch, reread_at).await? {

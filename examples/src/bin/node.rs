@@ -3,6 +3,7 @@
 //! Run it with `GREENROOM_ETCD_ENDPOINTS=http://127.0.0.1:2379 cargo run -p greenroom-examples
 //! --bin node`; the README runs three of them. `RUST_LOG` sets the level of the log.
 
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use greenroom::{Node, NodeError};

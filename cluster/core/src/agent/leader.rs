@@ -229,6 +229,8 @@ impl Agent {
         // A shard that this very node is claiming or releasing is looked at next time.
         plan.moves
             .retain(|step| !self.requests.is_busy(&Key::Shard(step.shard)));
+        // Shards of one target together, so that its node claims them in one transaction too.
+        plan.moves.sort_by_key(|step| step.to);
         self.tell_plan(&plan, effects);
         for batch in plan.moves.chunks(SHARDS_PER_ASSIGNMENT_MAX) {
             let transaction = self.assignment(batch, &nodes, life, leader_revision, now);
