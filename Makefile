@@ -25,9 +25,11 @@ fix: ## format, and apply what the lints propose
 	cargo clippy --fix --allow-dirty --allow-staged --all-targets
 	cargo fmt --all
 
-bench: ## run the benchmarks beside other actor systems
-	@scripts/setup build
+bench: ## run the benchmarks: calls beside other actor systems, and clusters on a real etcd
+	@scripts/setup test
+	cargo build --release -p greenroom-examples -p greenroom-bench
 	cargo run --release -p greenroom-bench
+	cargo run --release -p greenroom-bench --bin cluster
 
 setup: ## install what building and testing need (Debian, Ubuntu)
 	@scripts/setup test

@@ -57,10 +57,7 @@ impl ClusterOptions {
         Self {
             cluster: cluster.into(),
             node,
-            profile: NodeProfile {
-                weight: 100,
-                ..NodeProfile::default()
-            },
+            profile: NodeProfile { weight: 100, ..NodeProfile::default() },
             shards: greenroom_core::SHARD_COUNT_DEFAULT,
             timing: Timing::default(),
             policy: Policy {
@@ -207,13 +204,7 @@ impl Cluster {
         };
         let (status_of, status) = watch::channel(driver.status(None));
         tokio::spawn(driver.run(watcher, inbox, orders, status_of));
-        Ok(Self {
-            routes,
-            right,
-            gates,
-            commands,
-            status,
-        })
+        Ok(Self { routes, right, gates, commands, status })
     }
 
     /// Where calls go.
@@ -280,9 +271,7 @@ impl Cluster {
 
 fn check(options: &ClusterOptions, gates: &Gates) -> Result<(), ClusterError> {
     let name = &options.cluster;
-    let well = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    let well = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     if name.is_empty() || name.len() > CLUSTER_LEN_MAX || !well {
         return Err(ClusterError::Name(name.clone()));
     }
@@ -290,10 +279,7 @@ fn check(options: &ClusterOptions, gates: &Gates) -> Result<(), ClusterError> {
         return Err(ClusterError::Shards(options.shards));
     }
     if gates.shards() != options.shards {
-        return Err(ClusterError::Gates {
-            gates: gates.shards(),
-            shards: options.shards,
-        });
+        return Err(ClusterError::Gates { gates: gates.shards(), shards: options.shards });
     }
     options.timing.check()?;
     Ok(())

@@ -28,9 +28,7 @@ pub(crate) struct Codec {
 
 impl Codec {
     pub(crate) fn new(cluster: &str) -> Self {
-        Self {
-            prefix: format!("/greenroom/{cluster}/"),
-        }
+        Self { prefix: format!("/greenroom/{cluster}/") }
     }
 
     /// What all keys of the cluster begin with.
@@ -68,30 +66,23 @@ impl Codec {
 
     pub(crate) fn transaction(&self, transaction: &Transaction) -> store::Txn {
         let guards = transaction.guards.iter().map(|guard| match guard {
-            Guard::ModRevision(key, is) => store::Guard::ModRevision {
-                key: self.key(key),
-                is: *is,
-            },
-            Guard::CreateRevision(key, is) => store::Guard::CreateRevision {
-                key: self.key(key),
-                is: *is,
-            },
-            Guard::CreateRevisionNot(key, not) => store::Guard::CreateRevisionNot {
-                key: self.key(key),
-                not: *not,
-            },
+            Guard::ModRevision(key, is) => {
+                store::Guard::ModRevision { key: self.key(key), is: *is }
+            }
+            Guard::CreateRevision(key, is) => {
+                store::Guard::CreateRevision { key: self.key(key), is: *is }
+            }
+            Guard::CreateRevisionNot(key, not) => {
+                store::Guard::CreateRevisionNot { key: self.key(key), not: *not }
+            }
         });
         let writes = transaction.writes.iter().map(|write| match write {
-            Write::Put(key, record) => store::Write::Put {
-                key: self.key(key),
-                value: encode(record),
-            },
+            Write::Put(key, record) => {
+                store::Write::Put { key: self.key(key), value: encode(record) }
+            }
             Write::Delete(key) => store::Write::Delete { key: self.key(key) },
         });
-        store::Txn {
-            guards: guards.collect(),
-            writes: writes.collect(),
-        }
+        store::Txn { guards: guards.collect(), writes: writes.collect() }
     }
 
     /// What a key holds. A value that can't be read is reported and left out: acting on a guess
@@ -100,21 +91,9 @@ impl Codec {
         let key = self.parse_key(&item.key)?;
         match decode(&key, &item.value) {
             Ok(record) => {
-                let KeyValue {
-                    create_revision,
-                    mod_revision,
-                    ..
-                } = *item;
-                let held = Held {
-                    create_revision,
-                    mod_revision,
-                    record,
-                };
-                Some(Entry {
-                    key,
-                    revision: mod_revision,
-                    held: Some(held),
-                })
+                let KeyValue { create_revision, mod_revision, .. } = *item;
+                let held = Held { create_revision, mod_revision, record };
+                Some(Entry { key, revision: mod_revision, held: Some(held) })
             }
             Err(error) => {
                 tracing::error!(key = item.key, %error, "a record in the store is unreadable");
@@ -124,11 +103,7 @@ impl Codec {
     }
 
     pub(crate) fn absence(&self, key: &str, revision: u64) -> Option<Entry> {
-        Some(Entry {
-            key: self.parse_key(key)?,
-            revision,
-            held: None,
-        })
+        Some(Entry { key: self.parse_key(key)?, revision, held: None })
     }
 
     pub(crate) fn change(&self, change: &Change) -> Option<Entry> {
@@ -183,21 +158,13 @@ struct MetaJson {
 
 impl From<&Meta> for MetaJson {
     fn from(meta: &Meta) -> Self {
-        Self {
-            shards: meta.shards,
-            hash: meta.hash.clone(),
-            format: meta.format,
-        }
+        Self { shards: meta.shards, hash: meta.hash.clone(), format: meta.format }
     }
 }
 
 impl From<MetaJson> for Meta {
     fn from(meta: MetaJson) -> Self {
-        Self {
-            shards: meta.shards,
-            hash: meta.hash,
-            format: meta.format,
-        }
+        Self { shards: meta.shards, hash: meta.hash, format: meta.format }
     }
 }
 
@@ -255,11 +222,7 @@ impl TryFrom<NodeJson<'_>> for NodeRecord {
             kinds: node.kinds.into_owned(),
             version: node.version.into_owned(),
         };
-        Ok(Self {
-            incarnation: Incarnation(node.incarnation),
-            state,
-            profile,
-        })
+        Ok(Self { incarnation: Incarnation(node.incarnation), state, profile })
     }
 }
 
@@ -274,22 +237,14 @@ struct HeartbeatJson {
 impl From<&HeartbeatRecord> for HeartbeatJson {
     fn from(heartbeat: &HeartbeatRecord) -> Self {
         let incarnation = heartbeat.incarnation.map(|incarnation| incarnation.0);
-        Self {
-            incarnation,
-            sequence: heartbeat.sequence,
-            nonce: heartbeat.nonce,
-        }
+        Self { incarnation, sequence: heartbeat.sequence, nonce: heartbeat.nonce }
     }
 }
 
 impl From<HeartbeatJson> for HeartbeatRecord {
     fn from(heartbeat: HeartbeatJson) -> Self {
         let incarnation = heartbeat.incarnation.map(Incarnation);
-        Self {
-            incarnation,
-            sequence: heartbeat.sequence,
-            nonce: heartbeat.nonce,
-        }
+        Self { incarnation, sequence: heartbeat.sequence, nonce: heartbeat.nonce }
     }
 }
 
@@ -301,10 +256,7 @@ struct LifeJson<'a> {
 
 impl<'a> From<&'a Life> for LifeJson<'a> {
     fn from(life: &'a Life) -> Self {
-        Self {
-            node: life.node.as_str().into(),
-            incarnation: life.incarnation.0,
-        }
+        Self { node: life.node.as_str().into(), incarnation: life.incarnation.0 }
     }
 }
 
@@ -313,10 +265,7 @@ impl TryFrom<LifeJson<'_>> for Life {
 
     fn try_from(life: LifeJson<'_>) -> Result<Self, Unreadable> {
         let node = NodeId::new(&*life.node)?;
-        Ok(Self {
-            node,
-            incarnation: Incarnation(life.incarnation),
-        })
+        Ok(Self { node, incarnation: Incarnation(life.incarnation) })
     }
 }
 
@@ -329,10 +278,7 @@ struct LeaderJson<'a> {
 
 impl<'a> From<&'a LeaderRecord> for LeaderJson<'a> {
     fn from(leader: &'a LeaderRecord) -> Self {
-        Self {
-            holder: leader.holder.as_ref().map(LifeJson::from),
-            term: leader.term.0,
-        }
+        Self { holder: leader.holder.as_ref().map(LifeJson::from), term: leader.term.0 }
     }
 }
 
@@ -341,10 +287,7 @@ impl TryFrom<LeaderJson<'_>> for LeaderRecord {
 
     fn try_from(leader: LeaderJson<'_>) -> Result<Self, Unreadable> {
         let holder = leader.holder.map(Life::try_from).transpose()?;
-        Ok(Self {
-            holder,
-            term: Term(leader.term),
-        })
+        Ok(Self { holder, term: Term(leader.term) })
     }
 }
 
@@ -393,10 +336,7 @@ mod tests {
     use super::*;
 
     fn life() -> Life {
-        Life {
-            node: NodeId::new("node-1").unwrap(),
-            incarnation: Incarnation(42),
-        }
+        Life { node: NodeId::new("node-1").unwrap(), incarnation: Incarnation(42) }
     }
 
     fn examples() -> Vec<(Key, Record, &'static str, &'static str)> {
@@ -447,10 +387,7 @@ mod tests {
             ),
             (
                 Key::Leader,
-                Record::Leader(LeaderRecord {
-                    holder: Some(life()),
-                    term: Term(4),
-                }),
+                Record::Leader(LeaderRecord { holder: Some(life()), term: Term(4) }),
                 "/greenroom/demo/leader",
                 r#"{"holder":{"node":"node-1","incarnation":42},"term":4}"#,
             ),
@@ -485,16 +422,8 @@ mod tests {
                     create_revision: 5,
                     mod_revision: 6,
                 };
-                let held = Held {
-                    create_revision: 5,
-                    mod_revision: 6,
-                    record: record.clone(),
-                };
-                let expected = Entry {
-                    key: key.clone(),
-                    revision: 6,
-                    held: Some(held),
-                };
+                let held = Held { create_revision: 5, mod_revision: 6, record: record.clone() };
+                let expected = Entry { key: key.clone(), revision: 6, held: Some(held) };
                 assert_eq!(codec.entry(&item), Some(expected));
             }
         }
@@ -504,9 +433,7 @@ mod tests {
     fn escaped_characters_are_read() {
         let value = r#"{"target":null,"owner":null,"epoch":1,"since_ms":0,"reason":"a \"b\""}"#;
         let record = decode(&Key::Shard(ShardId(1)), value.as_bytes()).unwrap();
-        let Record::Shard(shard) = record else {
-            panic!("{record:?}")
-        };
+        let Record::Shard(shard) = record else { panic!("{record:?}") };
         assert_eq!(shard.reason, "a \"b\"");
     }
 
@@ -521,14 +448,8 @@ mod tests {
         };
         assert_eq!(codec.entry(&item("/greenroom/demo/later/x", b"{}")), None);
         assert_eq!(codec.entry(&item("/greenroom/other/meta", b"{}")), None);
-        assert_eq!(
-            codec.entry(&item("/greenroom/demo/shards/default/x", b"{}")),
-            None
-        );
-        assert_eq!(
-            codec.entry(&item("/greenroom/demo/shards/default/00001", b"\xff")),
-            None
-        );
+        assert_eq!(codec.entry(&item("/greenroom/demo/shards/default/x", b"{}")), None);
+        assert_eq!(codec.entry(&item("/greenroom/demo/shards/default/00001", b"\xff")), None);
         assert_eq!(codec.entry(&item("/greenroom/demo/nodes/a b", b"{}")), None);
     }
 }

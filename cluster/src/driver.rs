@@ -125,10 +125,7 @@ impl Driver {
         stopped: &mut Option<Option<String>>,
     ) {
         match effect {
-            Effect::Commit {
-                request,
-                transaction,
-            } => {
+            Effect::Commit { request, transaction } => {
                 tasks.spawn(self.commit(request, &transaction));
             }
             Effect::Read { request, keys } => {
@@ -148,9 +145,7 @@ impl Driver {
                 let view = self.agent.view();
                 self.routes.apply(&changes, |life| {
                     let record = view.node(&life.node);
-                    record
-                        .map(|record| record.profile.peer_address.clone())
-                        .unwrap_or_default()
+                    record.map(|record| record.profile.peer_address.clone()).unwrap_or_default()
                 });
             }
             Effect::Tell(notice) => {
@@ -191,9 +186,7 @@ impl Driver {
                         Some(item) => codec.entry(item),
                         None => codec.absence(key, revision),
                     });
-                    Outcome::Refused {
-                        current: current.collect(),
-                    }
+                    Outcome::Refused { current: current.collect() }
                 }
                 Err(StoreError::Ambiguous(reason)) => {
                     tracing::debug!(reason, "a transaction's reply was lost");
@@ -220,15 +213,11 @@ impl Driver {
             for key in &keys {
                 match store.get(key).await {
                     Ok((_, Some(item))) => {
-                        entries
-                            .iter_mut()
-                            .for_each(|read| read.extend(codec.entry(&item)));
+                        entries.iter_mut().for_each(|read| read.extend(codec.entry(&item)));
                     }
                     Ok((revision, None)) => {
                         let absence = codec.absence(key, revision);
-                        entries
-                            .iter_mut()
-                            .for_each(|read| read.extend(absence.clone()));
+                        entries.iter_mut().for_each(|read| read.extend(absence.clone()));
                     }
                     Err(error) => {
                         tracing::debug!(%error, key, "can't read a record");

@@ -33,14 +33,9 @@ impl Heart {
         report: mpsc::Sender<Event>,
     ) -> std::io::Result<Self> {
         let (life, lives) = watch::channel(None);
-        let beating = Beating {
-            codec,
-            timing,
-            right: Arc::clone(&right),
-            report, quiet: Quiet::default() };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let beating =
+            Beating { codec, timing, right: Arc::clone(&right), report, quiet: Quiet::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new()
             .name("greenroom-heart".into())
             .spawn(move || runtime.block_on(beating.run(store, lives)))?;
@@ -90,14 +85,15 @@ impl Beating {
         }
     }
 
-    async fn beat_for_ever(&mut self, config: StoreConfig, mut lives: watch::Receiver<Option<Life>>) {
+    async fn beat_for_ever(
+        &mut self,
+        config: StoreConfig,
+        mut lives: watch::Receiver<Option<Life>>,
+    ) {
         let store = self.connect(&config).await;
         let mut sequence = 0;
         loop {
-            let life = lives
-                .wait_for(Option::is_some)
-                .await
-                .map(|life| life.clone());
+            let life = lives.wait_for(Option::is_some).await.map(|life| life.clone());
             let Ok(life) = life else { return };
             let Some(life) = life else { continue };
             sequence += 1;
@@ -107,10 +103,7 @@ impl Beating {
                 Beat::Unanswered => self.timing.heartbeat / 4,
                 Beat::Refused => {
                     let incarnation = life.incarnation;
-                    let _ = self
-                        .report
-                        .send(Event::HeartbeatRefused { incarnation })
-                        .await;
+                    let _ = self.report.send(Event::HeartbeatRefused { incarnation }).await;
                     self.timing.heartbeat
                 }
             };
@@ -134,23 +127,15 @@ impl Beating {
     }
 
     async fn beat(&mut self, store: &dyn Store, life: &Life, sequence: u64) -> Beat {
-        let record = HeartbeatRecord {
-            incarnation: Some(life.incarnation),
-            sequence,
-            nonce: 0,
-        };
+        let record = HeartbeatRecord { incarnation: Some(life.incarnation), sequence, nonce: 0 };
         let write = Write::Put(Key::Heartbeat(life.node.clone()), Record::Heartbeat(record));
-        let transaction = Transaction {
-            guards: vec![Guard::alive(life)],
-            writes: vec![write],
-        };
+        let transaction = Transaction { guards: vec![Guard::alive(life)], writes: vec![write] };
         let transaction = self.codec.transaction(&transaction);
         // The right counts from here: whoever sees this beat sees it later than now.
         let sent = clock::moment();
         match timeout(self.patience(), store.commit(transaction)).await {
             Ok(Ok(Commit::Applied { .. })) => {
-                self.right
-                    .extend(life.incarnation, self.timing.right_until(sent));
+                self.right.extend(life.incarnation, self.timing.right_until(sent));
                 self.quiet.over();
                 Beat::Acknowledged
             }

@@ -60,10 +60,7 @@ impl Routes {
             // that still stands was read together with its owner.
             if self.words[shard.0 as usize].load(Ordering::Acquire) == word {
                 let epoch = Epoch(word & ((1 << EPOCH_BITS) - 1));
-                return Some(Route {
-                    owner: owner?,
-                    epoch,
-                });
+                return Some(Route { owner: owner?, epoch });
             }
         }
     }
@@ -113,10 +110,7 @@ impl Routes {
         }
         self.forget_unused(places);
         let mut owners = Vec::clone(&self.owners.load());
-        let owner = Some(Arc::new(Owner {
-            life: life.clone(),
-            address: address(life),
-        }));
+        let owner = Some(Arc::new(Owner { life: life.clone(), address: address(life) }));
         let place = match owners.iter().position(Option::is_none) {
             Some(free) => {
                 owners[free] = owner;
@@ -158,10 +152,7 @@ mod tests {
     use greenroom_core::{Incarnation, NodeId};
 
     fn life(number: u64) -> Life {
-        Life {
-            node: NodeId::new(format!("n{number}")).unwrap(),
-            incarnation: Incarnation(number),
-        }
+        Life { node: NodeId::new(format!("n{number}")).unwrap(), incarnation: Incarnation(number) }
     }
 
     fn to(routes: &Routes, shard: u32, number: u64, epoch: u64) {
@@ -175,10 +166,7 @@ mod tests {
         assert_eq!(routes.route(ShardId(0)), None);
         to(&routes, 0, 1, 7);
         let route = routes.route(ShardId(0)).unwrap();
-        assert_eq!(
-            (route.owner.address.as_str(), route.epoch),
-            ("n1:1", Epoch(7))
-        );
+        assert_eq!((route.owner.address.as_str(), route.epoch), ("n1:1", Epoch(7)));
         routes.apply(&[(ShardId(0), None)], |_| unreachable!());
         assert_eq!(routes.route(ShardId(0)), None);
         assert_eq!(routes.route(ShardId(4)), None);

@@ -41,12 +41,7 @@ impl EtcdServer {
         for _ in 0..START_ATTEMPTS_MAX {
             let directory = tempfile::tempdir().expect("a temporary directory for etcd");
             let (client, peer) = free_addresses();
-            let mut server = Self {
-                directory,
-                client,
-                peer,
-                process: None,
-            };
+            let mut server = Self { directory, client, peer, process: None };
             server.spawn();
             if server.becomes_healthy() {
                 return server;
@@ -88,11 +83,7 @@ impl EtcdServer {
     pub fn restart(&mut self) {
         self.kill();
         self.spawn();
-        assert!(
-            self.becomes_healthy(),
-            "etcd ended after a restart:\n{}",
-            self.log()
-        );
+        assert!(self.becomes_healthy(), "etcd ended after a restart:\n{}", self.log());
     }
 
     /// Compacts the history up to `revision`, with `etcdctl`.
@@ -102,27 +93,15 @@ impl EtcdServer {
     pub fn compact(&self, revision: u64) {
         let output = Command::new("etcdctl")
             .env("ETCDCTL_API", "3")
-            .args([
-                "--endpoints",
-                &self.endpoint(),
-                "compact",
-                &revision.to_string(),
-            ])
+            .args(["--endpoints", &self.endpoint(), "compact", &revision.to_string()])
             .output()
             .expect("`etcdctl` can be run; `make setup` installs it");
-        assert!(
-            output.status.success(),
-            "etcdctl: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "etcdctl: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn spawn(&mut self) {
         let binary = env::var_os("ETCD").unwrap_or_else(|| "etcd".into());
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.log_path());
+        let log = File::options().create(true).append(true).open(self.log_path());
         let log = log.expect("a log file for etcd");
         let (client, peer) = (self.endpoint(), format!("http://{}", self.peer));
         let process = Command::new(&binary)
@@ -132,33 +111,15 @@ impl EtcdServer {
             .envs(env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("ETCD")))
             .arg("--data-dir")
             .arg(self.directory.path().join("data"))
-            .args([
-                "--listen-client-urls",
-                &client,
-                "--advertise-client-urls",
-                &client,
-            ])
-            .args([
-                "--listen-peer-urls",
-                &peer,
-                "--initial-advertise-peer-urls",
-                &peer,
-            ])
-            .args([
-                "--initial-cluster",
-                &format!("default={peer}"),
-                "--logger",
-                "zap",
-            ])
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args(["--initial-cluster", &format!("default={peer}"), "--logger", "zap"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();
         self.process = Some(process.unwrap_or_else(|error| {
-            panic!(
-                "{} can't be run ({error}); `make setup` installs it",
-                binary.display()
-            )
+            panic!("{} can't be run ({error}); `make setup` installs it", binary.display())
         }));
     }
 
@@ -167,18 +128,10 @@ impl EtcdServer {
         let deadline = Instant::now() + HEALTHY_TIMEOUT;
         while !self.is_healthy() {
             let process = self.process.as_mut().expect("the process was started");
-            if process
-                .try_wait()
-                .expect("etcd can be asked for its status")
-                .is_some()
-            {
+            if process.try_wait().expect("etcd can be asked for its status").is_some() {
                 return false;
             }
-            assert!(
-                Instant::now() < deadline,
-                "etcd doesn't become healthy:\n{}",
-                self.log()
-            );
+            assert!(Instant::now() < deadline, "etcd doesn't become healthy:\n{}", self.log());
             thread::sleep(Duration::from_millis(20));
         }
         true
@@ -198,13 +151,8 @@ impl EtcdServer {
 
     fn signal(&self, signal: &str) {
         let process = self.process.as_ref().expect("etcd is running");
-        let status = Command::new("kill")
-            .args([signal, &process.id().to_string()])
-            .status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "kill {signal} failed"
-        );
+        let status = Command::new("kill").args([signal, &process.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill {signal} failed");
     }
 
     fn log_path(&self) -> PathBuf {

@@ -54,15 +54,8 @@ impl Watcher {
     async fn read_all(&self) -> Result<u64, StoreError> {
         let listing = self.store.list(self.codec.prefix()).await?;
         let revision = listing.revision;
-        let entries = listing
-            .items
-            .iter()
-            .filter_map(|item| self.codec.entry(item))
-            .collect();
-        let _ = self
-            .events
-            .send(Event::Snapshot { revision, entries })
-            .await;
+        let entries = listing.items.iter().filter_map(|item| self.codec.entry(item)).collect();
+        let _ = self.events.send(Event::Snapshot { revision, entries }).await;
         Ok(revision)
     }
 
@@ -75,9 +68,7 @@ impl Watcher {
             };
             let batch = batch?;
             let changes = batch.changes.iter();
-            let entries: Vec<_> = changes
-                .filter_map(|change| self.codec.change(change))
-                .collect();
+            let entries: Vec<_> = changes.filter_map(|change| self.codec.change(change)).collect();
             if !entries.is_empty() && self.events.send(Event::Changes { entries }).await.is_err() {
                 return Ok(false);
             }

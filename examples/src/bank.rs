@@ -62,18 +62,13 @@ impl Actor for AccountActor {
 
 impl Account for AccountActor {
     async fn deposit(&mut self, amount: u64) -> Result<u64, AccountError> {
-        self.balance = self
-            .balance
-            .checked_add(amount)
-            .ok_or(AccountError::TooMuch)?;
+        self.balance = self.balance.checked_add(amount).ok_or(AccountError::TooMuch)?;
         Ok(self.balance)
     }
 
     async fn withdraw(&mut self, amount: u64) -> Result<u64, AccountError> {
         let left = self.balance.checked_sub(amount);
-        self.balance = left.ok_or(AccountError::Insufficient {
-            balance: self.balance,
-        })?;
+        self.balance = left.ok_or(AccountError::Insufficient { balance: self.balance })?;
         Ok(self.balance)
     }
 
@@ -116,10 +111,7 @@ mod tests {
     async fn an_account_never_gives_more_than_it_has() {
         let mut account = AccountActor::default();
         assert_eq!(account.deposit(5).await, Ok(5));
-        assert_eq!(
-            account.withdraw(7).await,
-            Err(AccountError::Insufficient { balance: 5 })
-        );
+        assert_eq!(account.withdraw(7).await, Err(AccountError::Insufficient { balance: 5 }));
         assert_eq!(account.withdraw(5).await, Ok(0));
         account.deposit(u64::MAX).await.unwrap();
         assert_eq!(account.deposit(1).await, Err(AccountError::TooMuch));
@@ -131,10 +123,7 @@ mod tests {
         account.deposit(5).await.unwrap();
         let mut ctx = greenroom::testing::context::<AccountRef>("alice");
         let refused = account.transfer(&mut ctx, "bob".into(), 3).await;
-        assert!(
-            matches!(refused, Err(AccountError::Unreachable(_))),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(AccountError::Unreachable(_))), "{refused:?}");
         assert_eq!(account.balance().await, 5);
     }
 }

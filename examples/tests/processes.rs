@@ -89,9 +89,8 @@ impl Records {
         for (key, record) in &self.0 {
             let Some(owner) = record["owner"]["node"].as_str() else { continue };
             let heartbeat = &self.0.get(&format!("heartbeats/{owner}"));
-            let alive = heartbeat.is_some_and(|beat| {
-                beat["incarnation"] == record["owner"]["incarnation"]
-            });
+            let alive =
+                heartbeat.is_some_and(|beat| beat["incarnation"] == record["owner"]["incarnation"]);
             if key.starts_with("shards/") && alive {
                 *owned.entry(owner.to_owned()).or_default() += 1;
             }
@@ -188,7 +187,11 @@ async fn three_processes_share_the_shards_and_survive_a_kill_and_a_graceful_stop
     assert!(succeeded, "a graceful stop succeeds: {log}");
     wait_for(&store, "two nodes share", spread_over(2)).await;
     let answers = load.join().unwrap();
-    assert_eq!(answers.keys().collect::<Vec<_>>(), [&200], "a planned stop failed calls: {answers:?}");
+    assert_eq!(
+        answers.keys().collect::<Vec<_>>(),
+        [&200],
+        "a planned stop failed calls: {answers:?}"
+    );
 
     // A killed process: the other takes over.
     second.signal("-KILL");

@@ -28,10 +28,8 @@ impl ClusterView {
         let mut node = NodeClient::connect(address, Limits::default()).await?;
         let snapshot = node.client.snapshot(SnapshotRequest {});
         let snapshot = node.limits.answer(address, snapshot).await?;
-        convert::view(snapshot).map_err(|source| InspectError::Malformed {
-            address: address.to_owned(),
-            source,
-        })
+        convert::view(snapshot)
+            .map_err(|source| InspectError::Malformed { address: address.to_owned(), source })
     }
 }
 
@@ -60,10 +58,7 @@ impl NodeClient {
         let channel = tokio::time::timeout(limits.connect, endpoint.connect())
             .await
             .map_err(|_| timed_out(address, limits.connect))?
-            .map_err(|source| InspectError::Unreachable {
-                address: address.to_owned(),
-                source,
-            })?;
+            .map_err(|source| InspectError::Unreachable { address: address.to_owned(), source })?;
         let client = InspectClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         Ok(Self { client, limits })
     }
@@ -77,10 +72,7 @@ struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connect: CONNECT_TIMEOUT,
-            request: REQUEST_TIMEOUT,
-        }
+        Self { connect: CONNECT_TIMEOUT, request: REQUEST_TIMEOUT }
     }
 }
 
@@ -100,13 +92,9 @@ impl Limits {
 
 /// Only `host:port` is an address: a scheme or a path would promise what nobody looks at.
 fn endpoint(address: &str) -> Result<Endpoint, InspectError> {
-    let bad = || InspectError::BadAddress {
-        address: address.to_owned(),
-    };
+    let bad = || InspectError::BadAddress { address: address.to_owned() };
     let uri: Uri = format!("http://{address}").parse().map_err(|_| bad())?;
-    let whole = uri
-        .authority()
-        .is_some_and(|authority| authority.as_str() == address);
+    let whole = uri.authority().is_some_and(|authority| authority.as_str() == address);
     let host = uri.host().is_some_and(|host| !host.is_empty());
     let port = uri.port_u16().is_some_and(|port| port != 0);
     if !whole || !host || !port || address.contains('@') {
@@ -116,20 +104,14 @@ fn endpoint(address: &str) -> Result<Endpoint, InspectError> {
 }
 
 fn timed_out(address: &str, limit: Duration) -> InspectError {
-    InspectError::TimedOut {
-        address: address.to_owned(),
-        limit,
-    }
+    InspectError::TimedOut { address: address.to_owned(), limit }
 }
 
 fn refused(address: &str, status: Status) -> InspectError {
     let address = address.to_owned();
     match status.code() {
         Code::Unimplemented => InspectError::NotANode { address },
-        _ => InspectError::Refused {
-            address,
-            source: Box::new(status),
-        },
+        _ => InspectError::Refused { address, source: Box::new(status) },
     }
 }
 
@@ -173,18 +155,11 @@ mod tests {
     async fn a_peer_that_takes_the_connection_and_says_nothing_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound").to_string();
-        let limits = Limits {
-            connect: CONNECT_TIMEOUT,
-            request: Duration::from_millis(20),
-        };
-        let mut node = NodeClient::connect(&address, limits)
-            .await
-            .expect("the backlog takes the connection");
+        let limits = Limits { connect: CONNECT_TIMEOUT, request: Duration::from_millis(20) };
+        let mut node =
+            NodeClient::connect(&address, limits).await.expect("the backlog takes the connection");
         let snapshot = node.client.snapshot(SnapshotRequest {});
         let error = limits.answer(&address, snapshot).await.expect_err("silent");
-        assert_eq!(
-            error.to_string(),
-            format!("{address} did not answer within 20ms")
-        );
+        assert_eq!(error.to_string(), format!("{address} did not answer within 20ms"));
     }
 }

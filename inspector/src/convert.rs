@@ -27,10 +27,7 @@ pub enum Malformed {
 
 /// The question where an actor lives.
 pub(crate) fn peek_request(kind: &str, key: &str) -> v1::PeekRequest {
-    v1::PeekRequest {
-        kind: kind.to_owned(),
-        key: key.to_owned(),
-    }
+    v1::PeekRequest { kind: kind.to_owned(), key: key.to_owned() }
 }
 
 /// The answer to [`peek_request`].
@@ -45,11 +42,7 @@ pub(crate) fn placement(reply: v1::PeekReply) -> Placement {
 
 /// A whole picture.
 pub(crate) fn view(snapshot: v1::ClusterSnapshot) -> Result<ClusterView, Malformed> {
-    let v1::Leader {
-        node,
-        incarnation,
-        term,
-    } = snapshot.leader.unwrap_or_default();
+    let v1::Leader { node, incarnation, term } = snapshot.leader.unwrap_or_default();
     let mut nodes = BTreeMap::new();
     for message in snapshot.nodes {
         let node = self::node(message)?;
@@ -129,18 +122,11 @@ mod tests {
     use super::*;
 
     fn node_named(node: &str, state: &str) -> v1::Node {
-        v1::Node {
-            node: node.to_owned(),
-            state: state.to_owned(),
-            ..v1::Node::default()
-        }
+        v1::Node { node: node.to_owned(), state: state.to_owned(), ..v1::Node::default() }
     }
 
     fn shard_numbered(shard: u32) -> v1::Shard {
-        v1::Shard {
-            shard,
-            ..v1::Shard::default()
-        }
+        v1::Shard { shard, ..v1::Shard::default() }
     }
 
     fn refusal(snapshot: v1::ClusterSnapshot) -> Malformed {
@@ -149,10 +135,7 @@ mod tests {
 
     #[test]
     fn empty_names_are_nobody() {
-        let leader = v1::Leader {
-            term: 7,
-            ..v1::Leader::default()
-        };
+        let leader = v1::Leader { term: 7, ..v1::Leader::default() };
         let view = view(v1::ClusterSnapshot {
             leader: Some(leader),
             nodes: vec![node_named("a", "active")],
@@ -181,10 +164,7 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused() {
-        let nodes = |nodes| v1::ClusterSnapshot {
-            nodes,
-            ..v1::ClusterSnapshot::default()
-        };
+        let nodes = |nodes| v1::ClusterSnapshot { nodes, ..v1::ClusterSnapshot::default() };
         let shards = |numbers: &[u32]| v1::ClusterSnapshot {
             shards: numbers.iter().copied().map(shard_numbered).collect(),
             ..v1::ClusterSnapshot::default()

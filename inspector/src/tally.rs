@@ -44,11 +44,8 @@ impl ClusterView {
     /// The share of each node, by node id. Contains every node of the view, and besides them any
     /// that a shard names as its target although the view doesn't know it.
     pub fn shares(&self) -> BTreeMap<&str, Share> {
-        let mut shares: BTreeMap<&str, Share> = self
-            .nodes
-            .keys()
-            .map(|node| (node.as_str(), Share::default()))
-            .collect();
+        let mut shares: BTreeMap<&str, Share> =
+            self.nodes.keys().map(|node| (node.as_str(), Share::default())).collect();
         for shard in &self.shards {
             let moves = self.condition(shard) == ShardCondition::InMotion;
             if let Some(owner) = self.live_owner(shard) {
@@ -67,10 +64,7 @@ impl ClusterView {
 
     /// How many shards there are, and how they are.
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals {
-            shards: self.shards.len(),
-            ..Totals::default()
-        };
+        let mut totals = Totals { shards: self.shards.len(), ..Totals::default() };
         for shard in &self.shards {
             match self.live_owner(shard) {
                 Some(_) => totals.owned += 1,

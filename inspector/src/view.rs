@@ -48,9 +48,7 @@ impl ClusterView {
 
     /// The shards in a condition, in order of their numbers.
     pub fn shards_in(&self, condition: ShardCondition) -> impl Iterator<Item = &Shard> {
-        self.shards
-            .iter()
-            .filter(move |shard| self.condition(shard) == condition)
+        self.shards.iter().filter(move |shard| self.condition(shard) == condition)
     }
 
     /// The shards that nobody serves and nobody is about to serve.

@@ -40,9 +40,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn ask(node: &FixedNode, arguments: &[&str]) -> String {
-    printed(&greenroom(
-        &[arguments, &["--node", &node.address]].concat(),
-    ))
+    printed(&greenroom(&[arguments, &["--node", &node.address]].concat()))
 }
 
 #[test]
@@ -88,8 +86,7 @@ fn shards_are_selected_by_owner_and_motion() {
     let numbers = |arguments: &[&str]| -> Vec<String> {
         let table = ask(&node, &[&["shards"], arguments].concat());
         let rows = table.lines().skip(1);
-        rows.map(|row| row.split(' ').next().unwrap_or_default().to_owned())
-            .collect()
+        rows.map(|row| row.split(' ').next().unwrap_or_default().to_owned()).collect()
     };
     assert_eq!(numbers(&["--owner", "node-a"]), ["0", "3"]);
     assert_eq!(numbers(&["--in-motion"]), ["1", "3"]);
@@ -165,10 +162,7 @@ fn an_unreachable_node_is_named() {
 fn what_the_node_refuses_could_not_be_asked() {
     let node = FixedNode::start(shop());
     let output = greenroom(&["peek", "NO/key", "--node", &node.address]);
-    let expected = format!(
-        "greenroom: {} gave no answer: `NO`\\nis no kind\n",
-        node.address
-    );
+    let expected = format!("greenroom: {} gave no answer: `NO`\\nis no kind\n", node.address);
     assert_eq!(complaint(&output, 1), expected);
 }
 

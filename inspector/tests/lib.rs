@@ -17,18 +17,11 @@ fn a_view_carries_what_the_node_said() {
     assert_eq!(view.cluster, "shop");
     assert_eq!(view.answered_by, "node-a");
     assert_eq!((view.revision, view.term), (214, 3));
-    let leader = Life {
-        node: "node-a".to_owned(),
-        incarnation: 105,
-    };
+    let leader = Life { node: "node-a".to_owned(), incarnation: 105 };
     assert_eq!(view.leader.as_ref(), Some(&leader));
     assert_eq!(view.nodes["node-b"].state, NodeState::Draining);
     assert_eq!(view.nodes["node-a"].kinds, ["bank.account", "cart"]);
-    let conditions: Vec<_> = view
-        .shards
-        .iter()
-        .map(|shard| view.condition(shard))
-        .collect();
+    let conditions: Vec<_> = view.shards.iter().map(|shard| view.condition(shard)).collect();
     let (at_rest, in_motion) = (ShardCondition::AtRest, ShardCondition::InMotion);
     let expected = [at_rest, in_motion, ShardCondition::Orphan, in_motion];
     assert_eq!(conditions, expected);
@@ -61,10 +54,8 @@ fn a_contradictory_answer_is_refused() {
     let node = FixedNode::start(snapshot);
     let error = node.block_on(ClusterView::fetch(&node.address));
     let error = error.expect_err("out of order").to_string();
-    let expected = format!(
-        "the answer of {} makes no sense: shard 1 comes after shard 2",
-        node.address
-    );
+    let expected =
+        format!("the answer of {} makes no sense: shard 1 comes after shard 2", node.address);
     assert_eq!(error, expected);
 }
 
@@ -95,10 +86,7 @@ fn a_refusal_carries_the_words_of_the_node() {
 async fn a_port_that_nobody_listens_on_is_unreachable() {
     let address = free_address().await;
     let error = ClusterView::fetch(&address).await.expect_err("nobody");
-    assert!(
-        matches!(error, InspectError::Unreachable { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, InspectError::Unreachable { .. }), "{error:?}");
     let expected = format!("cannot connect to {address}: Connection refused");
     assert!(error.to_string().starts_with(&expected), "{error}");
 }

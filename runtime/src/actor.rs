@@ -17,8 +17,8 @@ pub trait Actor: Sized + Send + Sync + 'static {
     /// Brings the actor to life, before its first turn.
     ///
     /// # Errors
-    /// The calls that wait fail with `activation_failed`, which surely did not run; the next call
-    /// tries again.
+    /// The call that brought it to life fails with `activation_failed`: it surely did not run. The
+    /// next call tries again.
     fn activate(
         ctx: &mut Activating<'_>,
     ) -> impl Future<Output = Result<Self, ActivateError>> + Send;
@@ -71,9 +71,7 @@ pub struct ActivateError {
 impl ActivateError {
     /// Says why, in words that the caller may read.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self { reason: reason.into() }
     }
 }
 

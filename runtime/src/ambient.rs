@@ -55,10 +55,7 @@ pub(crate) struct Within<F> {
 
 impl<F: Future> Within<F> {
     pub(crate) fn new(ambient: Ambient, future: F) -> Self {
-        Self {
-            ambient: Some(ambient),
-            future: Box::pin(future),
-        }
+        Self { ambient: Some(ambient), future: Box::pin(future) }
     }
 }
 

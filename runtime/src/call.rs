@@ -40,12 +40,7 @@ impl ActorRef {
         router: Router,
         hosted: Option<Arc<dyn Hosted>>,
     ) -> Self {
-        Self {
-            id,
-            shard,
-            router,
-            hosted,
-        }
+        Self { id, shard, router, hosted }
     }
 
     /// Which actor.
@@ -110,14 +105,7 @@ where
         arguments: Args,
     ) -> Self {
         let take = |outcome: Outcome| outcome.take(Encoding::MessagePack);
-        Self {
-            actor,
-            method,
-            index,
-            arguments,
-            timeout: None,
-            take,
-        }
+        Self { actor, method, index, arguments, timeout: None, take }
     }
 }
 
@@ -134,14 +122,7 @@ where
         arguments: Args,
     ) -> Self {
         let take = |outcome: Outcome| outcome.take_value(Encoding::MessagePack);
-        Self {
-            actor,
-            method,
-            index,
-            arguments,
-            timeout: None,
-            take,
-        }
+        Self { actor, method, index, arguments, timeout: None, take }
     }
 }
 
@@ -157,7 +138,7 @@ where
     }
 
     /// Makes the call without waiting for its turn: resolves when the call stands in the actor's
-    /// mailbox.
+    /// mailbox. It is dropped there if its turn can't begin before the deadline.
     ///
     /// # Errors
     /// When the call could not be put there until its deadline.
@@ -178,10 +159,7 @@ where
             id: &self.actor.id,
             shard: self.actor.shard,
             hosted: self.actor.hosted.as_ref(),
-            method: Method::Known {
-                index: self.index,
-                spec: self.method,
-            },
+            method: Method::Known { index: self.index, spec: self.method },
             deadline: Instant::now() + patience,
             one_way,
         };
@@ -233,10 +211,7 @@ impl<Args: Serialize + Send + 'static> Package for Typed<Args> {
             Self::Whole(arguments) => Some(Arguments::Typed(arguments)),
             Self::Written(bytes) => {
                 *self = Self::Written(bytes.clone());
-                Some(Arguments::Encoded {
-                    encoding: Encoding::MessagePack,
-                    bytes,
-                })
+                Some(Arguments::Encoded { encoding: Encoding::MessagePack, bytes })
             }
             Self::Lent => None,
         }

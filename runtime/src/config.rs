@@ -129,15 +129,10 @@ impl Config {
         let variables: Vec<(String, String)> = variables.into_iter().collect();
         let host = variables.iter().find(|(name, _)| name == "HOSTNAME");
         let host = host.map_or_else(|| "node".to_owned(), |(_, value)| value.clone());
-        let ours = variables
-            .into_iter()
-            .filter(|(name, _)| name.starts_with("GREENROOM_"));
-        let variables: Variables =
-            envy::prefixed("GREENROOM_")
-                .from_iter(ours)
-                .map_err(|error| ConfigError {
-                    complaints: vec![error.to_string()],
-                })?;
+        let ours = variables.into_iter().filter(|(name, _)| name.starts_with("GREENROOM_"));
+        let variables: Variables = envy::prefixed("GREENROOM_")
+            .from_iter(ours)
+            .map_err(|error| ConfigError { complaints: vec![error.to_string()] })?;
         variables.read(&host)
     }
 
@@ -175,86 +170,27 @@ impl Config {
                 complaints.push(format!("{name} must be {low} to {high}, got {value}"));
             }
         };
-        range(
-            "GREENROOM_SHARDS",
-            self.shards.into(),
-            1,
-            SHARD_COUNT_MAX.into(),
-        );
+        range("GREENROOM_SHARDS", self.shards.into(), 1, SHARD_COUNT_MAX.into());
         range("GREENROOM_NODE_WEIGHT", self.weight.into(), 1, 1000);
-        range(
-            "GREENROOM_REBALANCE_BATCH",
-            self.rebalance_batch as u64,
-            1,
-            SHARD_COUNT_MAX.into(),
-        );
+        range("GREENROOM_REBALANCE_BATCH", self.rebalance_batch as u64, 1, SHARD_COUNT_MAX.into());
         let permille = self.imbalance_threshold_permille;
-        range(
-            "GREENROOM_IMBALANCE_THRESHOLD_PERMILLE",
-            permille.into(),
-            0,
-            1000,
-        );
-        let CallLimits {
-            calls_in_flight_max,
-            calls_per_peer_max,
-            payload_bytes_max,
-            ..
-        } = self.limits;
-        range(
-            "GREENROOM_CALLS_IN_FLIGHT_MAX",
-            calls_in_flight_max as u64,
-            1,
-            10_000_000,
-        );
-        range(
-            "GREENROOM_CALLS_PER_PEER_MAX",
-            calls_per_peer_max as u64,
-            1,
-            10_000_000,
-        );
-        range(
-            "GREENROOM_PAYLOAD_BYTES_MAX",
-            payload_bytes_max as u64,
-            1024,
-            1 << 30,
-        );
+        range("GREENROOM_IMBALANCE_THRESHOLD_PERMILLE", permille.into(), 0, 1000);
+        let CallLimits { calls_in_flight_max, calls_per_peer_max, payload_bytes_max, .. } =
+            self.limits;
+        range("GREENROOM_CALLS_IN_FLIGHT_MAX", calls_in_flight_max as u64, 1, 10_000_000);
+        range("GREENROOM_CALLS_PER_PEER_MAX", calls_per_peer_max as u64, 1, 10_000_000);
+        range("GREENROOM_PAYLOAD_BYTES_MAX", payload_bytes_max as u64, 1024, 1 << 30);
         let mut span = |name: &str, value: Duration, low: Duration, high: Duration| {
             if !(low..=high).contains(&value) {
                 complaints.push(format!("{name} must be {low:?} to {high:?}, got {value:?}"));
             }
         };
-        span(
-            "GREENROOM_LIVENESS_WINDOW",
-            self.liveness_window,
-            100 * MILLI,
-            HOUR,
-        );
-        span(
-            "GREENROOM_HEARTBEAT_INTERVAL",
-            self.heartbeat_interval,
-            10 * MILLI,
-            HOUR,
-        );
-        span(
-            "GREENROOM_REBALANCE_STABILITY",
-            self.rebalance_stability,
-            Duration::ZERO,
-            HOUR,
-        );
+        span("GREENROOM_LIVENESS_WINDOW", self.liveness_window, 100 * MILLI, HOUR);
+        span("GREENROOM_HEARTBEAT_INTERVAL", self.heartbeat_interval, 10 * MILLI, HOUR);
+        span("GREENROOM_REBALANCE_STABILITY", self.rebalance_stability, Duration::ZERO, HOUR);
         span("GREENROOM_DRAIN_DEADLINE", self.drain_deadline, MILLI, HOUR);
-        span(
-            "GREENROOM_SHUTDOWN_TIMEOUT",
-            self.shutdown_timeout,
-            MILLI,
-            HOUR,
-        );
-        span(
-            "GREENROOM_CALL_TIMEOUT",
-            self.limits.call_timeout,
-            MILLI,
-            HOUR,
-        );
+        span("GREENROOM_SHUTDOWN_TIMEOUT", self.shutdown_timeout, MILLI, HOUR);
+        span("GREENROOM_CALL_TIMEOUT", self.limits.call_timeout, MILLI, HOUR);
         let timing = Timing {
             window: self.liveness_window,
             heartbeat: self.heartbeat_interval,
@@ -266,11 +202,7 @@ impl Config {
                  GREENROOM_LIVENESS_MARGIN contradict each other: {error}"
             ));
         }
-        if complaints.is_empty() {
-            Ok(self)
-        } else {
-            Err(ConfigError { complaints })
-        }
+        if complaints.is_empty() { Ok(self) } else { Err(ConfigError { complaints }) }
     }
 }
 
@@ -286,9 +218,7 @@ impl Variables {
             reader.complain(format!("GREENROOM_NODE_ID: {error}, got {name:?}"));
             defaults.node.clone()
         });
-        let http_listen = self
-            .http_listen
-            .unwrap_or_else(|| "127.0.0.1:7480".to_owned());
+        let http_listen = self.http_listen.unwrap_or_else(|| "127.0.0.1:7480".to_owned());
         let limits = CallLimits {
             call_timeout: reader.span(
                 "CALL_TIMEOUT",
@@ -370,11 +300,8 @@ impl Variables {
 
     fn store(&self) -> StoreConfig {
         let endpoints = self.etcd_endpoints.as_deref().unwrap_or_default();
-        let endpoints: Vec<&str> = endpoints
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-            .collect();
+        let endpoints: Vec<&str> =
+            endpoints.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
         if endpoints.is_empty() {
             return StoreConfig::Memory(MemoryStore::new());
         }
@@ -401,9 +328,7 @@ impl Reader {
     fn number<N: std::str::FromStr>(&mut self, name: &str, text: Option<String>, default: N) -> N {
         let Some(text) = text else { return default };
         text.trim().parse().unwrap_or_else(|_| {
-            self.complain(format!(
-                "GREENROOM_{name} must be a whole number, got {text:?}"
-            ));
+            self.complain(format!("GREENROOM_{name} must be a whole number, got {text:?}"));
             default
         })
     }
@@ -421,9 +346,7 @@ impl Reader {
         if self.complaints.is_empty() {
             return Ok(());
         }
-        Err(ConfigError {
-            complaints: self.complaints,
-        })
+        Err(ConfigError { complaints: self.complaints })
     }
 }
 
@@ -432,9 +355,7 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let pairs = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Config::from_variables(pairs)
     }
 
@@ -461,9 +382,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.heartbeat_interval, Duration::from_millis(250));
         assert_eq!(config.http_listen, None);
-        let StoreConfig::Etcd(options) = config.store else {
-            panic!("etcd was asked for")
-        };
+        let StoreConfig::Etcd(options) = config.store else { panic!("etcd was asked for") };
         assert_eq!(options.endpoints, ["http://a:2379", "http://b:2379"]);
     }
 
@@ -476,14 +395,8 @@ mod tests {
         ])
         .unwrap_err()
         .to_string();
-        assert!(
-            error.contains("GREENROOM_SHARDS must be a whole number, got \"many\""),
-            "{error}"
-        );
-        assert!(
-            error.contains("GREENROOM_CALL_TIMEOUT must be a time span"),
-            "{error}"
-        );
+        assert!(error.contains("GREENROOM_SHARDS must be a whole number, got \"many\""), "{error}");
+        assert!(error.contains("GREENROOM_CALL_TIMEOUT must be a time span"), "{error}");
         assert!(error.contains("GREENROOM_NODE_ID"), "{error}");
     }
 
@@ -506,9 +419,6 @@ mod tests {
             ("GREENROOM_ETCD_PASSWORD", "hunter2"),
         ]);
         let printed = format!("{:?}", config.unwrap());
-        assert!(
-            printed.contains("operator") && !printed.contains("hunter2"),
-            "{printed}"
-        );
+        assert!(printed.contains("operator") && !printed.contains("hunter2"), "{printed}");
     }
 }

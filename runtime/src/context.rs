@@ -20,11 +20,7 @@ pub struct Context {
 
 impl Context {
     pub(crate) fn new(id: ActorId, deadline: Instant, router: Option<Router>) -> Self {
-        Self {
-            id,
-            deadline,
-            router,
-        }
+        Self { id, deadline, router }
     }
 
     /// Who the actor is.

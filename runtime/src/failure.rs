@@ -100,11 +100,7 @@ pub struct Failure {
 impl Failure {
     /// A failure of a call that surely did not run.
     pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            may_have_run: false,
-        }
+        Self { code, message: message.into(), may_have_run: false }
     }
 
     /// The same failure for a call that may have run: this promises less, so it is always safe.
@@ -116,11 +112,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ran = if self.may_have_run {
-            "the call may have run"
-        } else {
-            "the call did not run"
-        };
+        let ran = if self.may_have_run { "the call may have run" } else { "the call did not run" };
         write!(f, "{}: {} ({ran})", self.code, self.message)
     }
 }
@@ -207,9 +199,7 @@ impl FromStr for FailureCode {
     type Err = UnknownFailureCode;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::parse(name).ok_or_else(|| UnknownFailureCode {
-            name: name.to_owned(),
-        })
+        Self::parse(name).ok_or_else(|| UnknownFailureCode { name: name.to_owned() })
     }
 }
 
@@ -268,10 +258,7 @@ mod tests {
     #[test]
     fn text_says_whether_the_call_ran() {
         let failure = Failure::new(FailureCode::Timeout, "no answer in 5s");
-        assert_eq!(
-            failure.to_string(),
-            "timeout: no answer in 5s (the call did not run)"
-        );
+        assert_eq!(failure.to_string(), "timeout: no answer in 5s (the call did not run)");
         assert_eq!(
             CallError::<String>::Failed(failure.that_may_have_run()).to_string(),
             "timeout: no answer in 5s (the call may have run)"

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use axum::Router as HttpRouter;
 use axum::body::Body;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -57,12 +57,7 @@ struct Refusal {
 
 impl Refusal {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-            may_have_run: false,
-        }
+        Self { status, code, message: message.into(), may_have_run: false }
     }
 }
 
@@ -79,18 +74,11 @@ impl From<Failure> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self {
-            status,
-            code,
-            message,
-            may_have_run,
-        } = self;
+        let Self { status, code, message, may_have_run } = self;
         let error = json!({"code": code, "message": message, "may_have_run": may_have_run});
         let mut response = (status, axum::Json(json!({ "error": error }))).into_response();
         if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
@@ -117,7 +105,7 @@ fn status_of(code: FailureCode) -> StatusCode {
 
 async fn call(
     State(gateway): State<Gateway>,
-    Path((kind, key, method)): Path<(String, String, String)>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
@@ -129,6 +117,7 @@ async fn call(
         }
         status => Refusal::new(status, "bad_body", rejection.body_text()),
     })?;
+    let Path((kind, key, method)) = path.map_err(|rejection| unreadable_path(&rejection))?;
     let patience = patience(&headers, gateway.router.call_timeout())?;
     let actor = gateway.router.actor(&kind, &key)?;
     let hosted = gateway.router.hosted(&kind);
@@ -147,9 +136,7 @@ async fn call(
         Answer::Done(Outcome::Failed(failure)) | Answer::Bounced(failure, _) => Err(failure.into()),
         Answer::Done(Outcome::Typed(_)) | Answer::Accepted => {
             let message = "the actor's answer can't be written as JSON";
-            Err(Failure::new(FailureCode::BadReply, message)
-                .that_may_have_run()
-                .into())
+            Err(Failure::new(FailureCode::BadReply, message).that_may_have_run().into())
         }
     }
 }
@@ -179,11 +166,7 @@ fn patience(headers: &HeaderMap, default: Duration) -> Result<Duration, Refusal>
         _ => {
             let message =
                 format!("the header {TIMEOUT_HEADER} must be 1 to {TIMEOUT_MS_MAX}, got {value:?}");
-            Err(Refusal::new(
-                StatusCode::BAD_REQUEST,
-                "bad_timeout",
-                message,
-            ))
+            Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_timeout", message))
         }
     }
 }
@@ -210,8 +193,9 @@ fn json_response(status: StatusCode, bytes: Bytes) -> Response {
 
 async fn peek(
     State(gateway): State<Gateway>,
-    Path((kind, key)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Refusal> {
+    let Path((kind, key)) = path.map_err(|rejection| unreadable_path(&rejection))?;
     let actor = gateway.router.actor(&kind, &key)?;
     let peeked = gateway.router.peek(actor.id());
     let owner = peeked.route.as_ref().map(|route| {
@@ -232,11 +216,7 @@ async fn live(State(gateway): State<Gateway>) -> Result<Response, Refusal> {
     match gateway.cluster.status().phase {
         StatusPhase::Stopped(reason) => {
             let reason = reason.unwrap_or_else(|| "the node has left its cluster".to_owned());
-            Err(Refusal::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "stopped",
-                reason,
-            ))
+            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", reason))
         }
         _ => Ok(axum::Json(json!({"live": true})).into_response()),
     }
@@ -246,11 +226,7 @@ async fn live(State(gateway): State<Gateway>) -> Result<Response, Refusal> {
 async fn ready(State(gateway): State<Gateway>) -> Response {
     let status = gateway.cluster.status();
     let reasons = why_not_ready(&status, gateway.cluster.right().holds());
-    let code = if reasons.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let code = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
         "ready": reasons.is_empty(),
         "claimed": status.claimed,
@@ -267,24 +243,30 @@ fn why_not_ready(status: &Status, right: bool) -> Vec<String> {
             reasons.push(reason.to_owned());
         }
     };
-    unless(
-        status.synced,
-        "the cluster's state is not loaded, or the store's watch is lost",
-    );
+    unless(status.synced, "the cluster's state is not loaded, or the store's watch is lost");
     match &status.phase {
         StatusPhase::Active => unless(right, "the node has no right to run: heartbeats fail"),
         StatusPhase::Joining => unless(false, "the node has not joined yet"),
         StatusPhase::Draining => unless(false, "the node gives its shards away"),
         StatusPhase::Stopped(_) => unless(false, "the node has left"),
     }
-    unless(
-        status.claimed == status.targeted,
-        "not all targeted shards are claimed",
-    );
+    unless(status.claimed == status.targeted, "not all targeted shards are claimed");
     reasons
 }
 
-async fn no_such_path() -> Refusal {
+/// Kind, key or method is no text.
+fn unreadable_path(rejection: &PathRejection) -> Refusal {
+    Failure::new(FailureCode::BadKey, rejection.body_text()).into()
+}
+
+async fn no_such_path(State(gateway): State<Gateway>, uri: Uri) -> Refusal {
+    // An empty key makes the path of an actor one that no route has.
+    if let ["", "v1", "actors", kind, ""] | ["", "v1", "actors", kind, "", _] =
+        uri.path().split('/').collect::<Vec<_>>()[..]
+        && let Err(failure) = gateway.router.actor(kind, "")
+    {
+        return failure.into();
+    }
     let message = "there are POST /v1/actors/{kind}/{key}/{method}, GET /v1/actors/{kind}/{key}, \
                    GET /live and GET /ready";
     Refusal::new(StatusCode::NOT_FOUND, "unknown_path", message)
@@ -300,10 +282,7 @@ struct Json(Bytes);
 
 impl Package for Json {
     fn for_this_node(&mut self) -> Option<Arguments> {
-        Some(Arguments::Encoded {
-            encoding: Encoding::Json,
-            bytes: self.0.clone(),
-        })
+        Some(Arguments::Encoded { encoding: Encoding::Json, bytes: self.0.clone() })
     }
 
     fn for_another_node(&mut self) -> Option<Result<(Encoding, Bytes), Failure>> {

@@ -92,10 +92,7 @@ impl InterfaceSpec {
     /// The position and the declaration of the method of that name.
     #[must_use]
     pub fn method(&self, name: &str) -> Option<(usize, &'static MethodSpec)> {
-        self.methods
-            .iter()
-            .enumerate()
-            .find(|(_, method)| method.name == name)
+        self.methods.iter().enumerate().find(|(_, method)| method.name == name)
     }
 
     /// The answer to a call of a position that no method of this access has.
@@ -116,9 +113,7 @@ impl fmt::Display for InterfaceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut methods: Vec<_> = self.methods.iter().collect();
         methods.sort_unstable_by_key(|method| method.name);
-        methods
-            .into_iter()
-            .try_for_each(|method| writeln!(f, "{}.{method}", self.kind))
+        methods.into_iter().try_for_each(|method| writeln!(f, "{}.{method}", self.kind))
     }
 }
 
@@ -150,14 +145,8 @@ impl fmt::Display for Access {
 mod tests {
     use super::*;
 
-    const AMOUNT: FieldSpec = FieldSpec {
-        name: "amount",
-        ty: "u64",
-    };
-    const NOTE: FieldSpec = FieldSpec {
-        name: "note",
-        ty: "Option<String>",
-    };
+    const AMOUNT: FieldSpec = FieldSpec { name: "amount", ty: "u64" };
+    const NOTE: FieldSpec = FieldSpec { name: "note", ty: "Option<String>" };
     const SPEC: InterfaceSpec = InterfaceSpec {
         kind: "bank.account",
         methods: &[
@@ -200,19 +189,13 @@ mod tests {
 
     #[test]
     fn a_method_is_found_by_its_exact_name() {
-        assert_eq!(
-            SPEC.method("balance").map(|(position, _)| position),
-            Some(1)
-        );
+        assert_eq!(SPEC.method("balance").map(|(position, _)| position), Some(1));
         assert_eq!(SPEC.method("Balance"), None);
     }
 
     #[test]
     fn a_refusal_says_what_is_there() {
-        assert_eq!(
-            refusal(9, Access::Read),
-            "`bank.account` has no method number 9"
-        );
+        assert_eq!(refusal(9, Access::Read), "`bank.account` has no method number 9");
         assert_eq!(
             refusal(0, Access::Read),
             "`bank.account.deposit` is a write method and was called as a read one"

@@ -33,11 +33,7 @@ impl Kind {
             spec: &I::SPEC,
             options: KindOptions::default(),
             directory: |host, options| {
-                let Host {
-                    shards,
-                    right,
-                    router,
-                } = host;
+                let Host { shards, right, router } = host;
                 Arc::new(Directory::<A, I>::new(shards, options, right, router))
             },
         }
@@ -58,7 +54,7 @@ impl Kind {
         self
     }
 
-    /// How long an activation may take; 10 s unless told otherwise.
+    /// How long an activation or a deactivation may take; 10 s unless told otherwise.
     #[must_use]
     pub fn activation_timeout(mut self, span: Duration) -> Self {
         self.options.activation_timeout = span;
@@ -77,8 +73,6 @@ impl Kind {
 
 impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kind")
-            .field("kind", &self.spec.kind)
-            .finish_non_exhaustive()
+        f.debug_struct("Kind").field("kind", &self.spec.kind).finish_non_exhaustive()
     }
 }

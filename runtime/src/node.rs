@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
 
 use crate::activation::Hosted;
 use crate::call::{ActorRef, Address};
@@ -171,10 +171,7 @@ impl Node {
 
     /// A node with a configuration made by hand.
     pub fn with(config: Config) -> NodeBuilder {
-        NodeBuilder {
-            config,
-            kinds: Vec::new(),
-        }
+        NodeBuilder { config, kinds: Vec::new() }
     }
 
     async fn start(config: Config, kinds: Vec<Kind>) -> Result<Self, NodeError> {
@@ -200,10 +197,7 @@ impl Node {
         // yet to let a call in: that takes a claim, and the claim a registration.
         let hosted = host(kinds, &config, &cluster, &late);
         activations.fill(hosted.values().cloned().collect());
-        let identity = Identity {
-            cluster: config.cluster.clone(),
-            node: config.node.to_string(),
-        };
+        let identity = Identity { cluster: config.cluster.clone(), node: config.node.to_string() };
         let message_bytes_max = config.limits.payload_bytes_max + FRAME_SLACK_BYTES;
         let peers = Peers::new(identity.clone(), message_bytes_max);
         let router = Router::new(
@@ -246,9 +240,7 @@ impl Node {
             servers: Mutex::new(Some(servers)),
             passivation: Mutex::new(passivation),
         };
-        Ok(Self {
-            parts: Arc::new(parts),
-        })
+        Ok(Self { parts: Arc::new(parts) })
     }
 
     /// The node's name.
@@ -299,12 +291,7 @@ impl Node {
 
     /// Actors in this node's memory.
     pub fn active_actors(&self) -> usize {
-        self.parts
-            .kinds
-            .all()
-            .iter()
-            .map(|kind| kind.active_len())
-            .sum()
+        self.parts.kinds.all().iter().map(|kind| kind.active_len()).sum()
     }
 
     /// Waits until the node has joined, has the right to run, and every shard of the cluster has a
@@ -338,7 +325,10 @@ impl Node {
         let Some(mut servers) = self.parts.servers.lock().take() else { return };
         let left = self.parts.cluster.leave(self.parts.config.shutdown_timeout).await;
         if left > 0 {
-            tracing::error!(left, "the shutdown time-out passed before all shards were handed over");
+            tracing::error!(
+                left,
+                "the shutdown time-out passed before all shards were handed over"
+            );
         }
         self.parts.serving.send_replace(Serving::Goodbye);
         let goodbyes = async { while servers.join_next().await.is_some() {} };
@@ -390,10 +380,8 @@ impl Kinds {
 impl Activations for Kinds {
     fn deactivate(&self, shard: ShardId) -> Option<BoxFuture<'static, ()>> {
         let kinds = self.0.get()?;
-        let farewells: Vec<_> = kinds
-            .iter()
-            .filter_map(|kind| kind.deactivate_shard(shard))
-            .collect();
+        let farewells: Vec<_> =
+            kinds.iter().filter_map(|kind| kind.deactivate_shard(shard)).collect();
         if farewells.is_empty() {
             return None;
         }
@@ -449,13 +437,9 @@ fn cluster_options(
     options.profile.kinds = kinds;
     options.profile.zone.clone_from(&config.zone);
     options.profile.version = env!("CARGO_PKG_VERSION").to_owned();
-    options.profile.peer_address = config
-        .advertise
-        .clone()
-        .unwrap_or_else(|| peer_address.to_string());
-    let http_address = http_address
-        .map(|address| address.to_string())
-        .unwrap_or_default();
+    options.profile.peer_address =
+        config.advertise.clone().unwrap_or_else(|| peer_address.to_string());
+    let http_address = http_address.map(|address| address.to_string()).unwrap_or_default();
     options.profile.http_address = config.http_advertise.clone().unwrap_or(http_address);
     options.shards = config.shards;
     options.timing = Timing {
@@ -475,17 +459,11 @@ fn cluster_options(
 async fn listen(address: &str) -> Result<TcpListener, NodeError> {
     TcpListener::bind(address)
         .await
-        .map_err(|error| NodeError::Listen {
-            address: address.to_owned(),
-            error,
-        })
+        .map_err(|error| NodeError::Listen { address: address.to_owned(), error })
 }
 
 fn local_address(listener: &TcpListener, address: &str) -> Result<SocketAddr, NodeError> {
-    listener.local_addr().map_err(|error| NodeError::Listen {
-        address: address.to_owned(),
-        error,
-    })
+    listener.local_addr().map_err(|error| NodeError::Listen { address: address.to_owned(), error })
 }
 
 async fn serve_peers(
@@ -494,21 +472,26 @@ async fn serve_peers(
     inspect: InspectServer<InspectService>,
     serving: watch::Receiver<Serving>,
 ) {
+    // The builder's own setting does not reach connections that are accepted elsewhere.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let served = tonic::transport::Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(16 << 20)
         .add_service(peer)
         .add_service(inspect)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), until_stopped(serving))
+        .serve_with_incoming_shutdown(incoming, until_stopped(serving))
         .await;
     if let Err(error) = served {
         tracing::error!(%error, "the server for peers ended");
     }
 }
 
-async fn serve_http(listener: TcpListener, routes: axum::Router, serving: watch::Receiver<Serving>) {
+async fn serve_http(
+    listener: TcpListener,
+    routes: axum::Router,
+    serving: watch::Receiver<Serving>,
+) {
     let served = axum::serve(listener, routes).with_graceful_shutdown(until_stopped(serving)).await;
     if let Err(error) = served {
         tracing::error!(%error, "the HTTP gateway ended");

@@ -132,9 +132,9 @@ impl ReplyForm {
     pub fn value<T: Serialize + Send + 'static>(self, value: T) -> Outcome {
         match self {
             Self::Typed => Outcome::Typed(Box::new(Ok::<T, Infallible>(value))),
-            Self::Encoded(encoding) => encode(encoding, &value)
-                .map(Outcome::Ok)
-                .unwrap_or_else(unwritable),
+            Self::Encoded(encoding) => {
+                encode(encoding, &value).map(Outcome::Ok).unwrap_or_else(unwritable)
+            }
         }
     }
 }
@@ -189,9 +189,9 @@ impl Outcome {
         match self {
             Self::Typed(typed) => untyped::<Result<T, _>>(typed)?.map_err(CallError::Actor),
             Self::Ok(bytes) => decode(encoding, &bytes).map_err(unreadable),
-            Self::Err(_) => Err(unreadable(
-                "the method answered with an error and is declared without one",
-            )),
+            Self::Err(_) => {
+                Err(unreadable("the method answered with an error and is declared without one"))
+            }
             Self::Failed(failure) => Err(CallError::Failed(failure)),
         }
     }
@@ -209,9 +209,7 @@ pub(crate) fn encode<T: Serialize>(encoding: Encoding, value: &T) -> Result<Byte
         Encoding::Json => serde_json::to_vec(value).map_err(|error| error.to_string()),
     };
     written.map(Bytes::from).map_err(|message| {
-        bad_arguments(shortened(format!(
-            "cannot be written as {encoding}: {message}"
-        )))
+        bad_arguments(shortened(format!("cannot be written as {encoding}: {message}")))
     })
 }
 
@@ -241,14 +239,13 @@ fn read_message_pack<T: DeserializeOwned>(bytes: &[u8], limits: Limits<'_>) -> R
     use rmp_serde::decode::Error;
 
     let mut inner = rmp_serde::Deserializer::from_read_ref(bytes);
-    let value = T::deserialize(Bounded {
-        inner: &mut inner,
-        limits,
-    })
-    .map_err(|error| match error {
-        Error::InvalidMarkerRead(_) | Error::InvalidDataRead(_) => "the message is cut off".into(),
-        error => error.to_string(),
-    })?;
+    let value =
+        T::deserialize(Bounded { inner: &mut inner, limits }).map_err(|error| match error {
+            Error::InvalidMarkerRead(_) | Error::InvalidDataRead(_) => {
+                "the message is cut off".into()
+            }
+            error => error.to_string(),
+        })?;
     // The format does not tell how far it read, so ask it for one more value: there must be none.
     match bool::deserialize(&mut inner) {
         Err(Error::InvalidMarkerRead(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -260,10 +257,7 @@ fn read_message_pack<T: DeserializeOwned>(bytes: &[u8], limits: Limits<'_>) -> R
 
 fn read_json<T: DeserializeOwned>(bytes: &[u8], limits: Limits<'_>) -> Result<T, String> {
     let mut inner = serde_json::Deserializer::from_slice(bytes);
-    let value = T::deserialize(Bounded {
-        inner: &mut inner,
-        limits,
-    });
+    let value = T::deserialize(Bounded { inner: &mut inner, limits });
     let whole = value.and_then(|value| inner.end().map(|()| value));
     whole.map_err(|error| error.to_string())
 }
@@ -286,12 +280,10 @@ fn map_of(encoding: Encoding, bytes: &[u8]) -> Result<&[u8], String> {
 }
 
 fn untyped<R: 'static>(typed: Box<dyn Any + Send>) -> Result<R, Failure> {
-    typed.downcast().map(|result| *result).map_err(|_| {
-        bad_reply(format!(
-            "the answer is not a `{}`",
-            std::any::type_name::<R>()
-        ))
-    })
+    typed
+        .downcast()
+        .map(|result| *result)
+        .map_err(|_| bad_reply(format!("the answer is not a `{}`", std::any::type_name::<R>())))
 }
 
 fn unreadable<E>(message: impl Into<String>) -> CallError<E> {

@@ -2,20 +2,18 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use greenroom_cluster::{Cluster, Route};
 use greenroom_core::{ActorId, NodeId, ShardId};
-use greenroom_shardlock::{Gates, OwnedPermit};
+use greenroom_shardlock::{Gates, OwnedPermit, Refused};
 use tokio::time::{Instant, timeout_at};
 
-use crate::activation::{Answer, Hosted, Job, Submitted};
+use crate::activation::{Answer, Hosted, Job, Submitted, submit};
 use crate::ambient::{self, CHAIN_LEN_MAX, Chain};
 use crate::call::{ActorRef, Address};
 use crate::failure::{Failure, FailureCode};
@@ -94,10 +92,7 @@ pub(crate) struct Request<'a> {
 #[derive(Clone, Copy)]
 pub(crate) enum Method<'a> {
     /// From the interface.
-    Known {
-        index: usize,
-        spec: &'static MethodSpec,
-    },
+    Known { index: usize, spec: &'static MethodSpec },
     /// By its written name alone.
     Named(&'a str),
 }
@@ -149,17 +144,7 @@ impl Router {
         let shards = gates.shards();
         let in_flight = AtomicUsize::new(0);
         let closed = AtomicBool::new(false);
-        let inner = Inner {
-            node,
-            shards,
-            kinds,
-            gates,
-            cluster,
-            peers,
-            limits,
-            in_flight,
-            closed,
-        };
+        let inner = Inner { node, shards, kinds, gates, cluster, peers, limits, in_flight, closed };
         Self(Arc::new(inner))
     }
 
@@ -192,10 +177,7 @@ impl Router {
     /// The typed address of an actor, from wherever a router may be missing.
     pub(crate) fn address<R: Address>(router: Option<&Self>, key: &str) -> Result<R, Failure> {
         let router = router.ok_or_else(|| {
-            Failure::new(
-                FailureCode::Stopping,
-                "there is no cluster here to call other actors in",
-            )
+            Failure::new(FailureCode::Stopping, "there is no cluster here to call other actors in")
         })?;
         Ok(R::from_actor(router.actor(R::KIND, key)?))
     }
@@ -210,14 +192,14 @@ impl Router {
 
     pub(crate) fn peek(&self, id: &ActorId) -> Peeked {
         let shard = id.shard(self.0.shards);
-        Peeked {
-            shard,
-            route: self.0.cluster.routes().route(shard),
-        }
+        Peeked { shard, route: self.0.cluster.routes().route(shard) }
     }
 
     /// Makes a call: tries until it is answered, or surely can't be, or the deadline passes.
     pub(crate) async fn call(&self, mut request: Request<'_>, package: &mut dyn Package) -> Answer {
+        // A call that is answered at once never waits by itself, and a task that makes one after
+        // the other would keep its thread from everyone else.
+        tokio::task::coop::consume_budget().await;
         let ambient = ambient::current();
         let chain = ambient.as_ref().map(|ambient| &ambient.chain);
         if let Some(ambient) = &ambient {
@@ -231,6 +213,10 @@ impl Router {
             Ok(counted) => counted,
             Err(failure) => return failed(failure),
         };
+        // Most calls find their way at once; only one that did not listens for changes.
+        if let Attempt::Final(answer) = self.attempt(&request, chain, package).await {
+            return answer;
+        }
         let mut pause = RETRY_PAUSE_FIRST;
         loop {
             if self.0.closed.load(Ordering::Acquire) {
@@ -268,7 +254,8 @@ impl Router {
         chain: Option<&Arc<Chain>>,
         package: &mut dyn Package,
     ) -> Attempt {
-        if let Ok(permit) = self.0.gates.enter_owned(request.shard.0) {
+        let chain_link = chain.map(|chain| &**chain);
+        if let Ok(permit) = self.enter(request.shard, None, chain_link) {
             return self.attempt_here(request, chain, package, permit).await;
         }
         match self.0.cluster.routes().route(request.shard) {
@@ -279,6 +266,29 @@ impl Router {
                 let message = format!("shard {} has no owner at present", request.shard);
                 Attempt::Again(Failure::new(FailureCode::NotOwner, message))
             }
+        }
+    }
+
+    /// Lets a call into a shard that is open here, and if the shard is on its way out, a call that
+    /// a turn waits for which itself keeps some shard of this node from moving: refused, it would
+    /// wait for the handoff, and the handoff for it.
+    pub(crate) fn enter(
+        &self,
+        shard: ShardId,
+        epoch: Option<u64>,
+        chain: Option<&Chain>,
+    ) -> Result<OwnedPermit, Refused> {
+        let gates = &self.0.gates;
+        let entered = match epoch {
+            Some(epoch) => gates.enter_owned_at(shard.0, epoch),
+            None => gates.enter_owned(shard.0),
+        };
+        let is_held_up = |actor: &ActorId| gates.is_closing(actor.shard(self.0.shards).0);
+        match entered {
+            Err(Refused::Closed) if Chain::iter(chain).any(is_held_up) => {
+                gates.enter_owned_closing(shard.0, epoch)
+            }
+            entered => entered,
         }
     }
 
@@ -310,16 +320,11 @@ impl Router {
             access: spec.access,
             arguments,
             deadline: request.deadline,
-            chain: chain.cloned(),
+            // Nobody waits for the turn of a one-way call, so it can't close a cycle.
+            chain: chain.filter(|_| !request.one_way).cloned(),
             one_way: request.one_way,
-            permit,
         };
-        let mut job = Some(job);
-        let submitted = poll_fn(|cx| match job.take() {
-            Some(job) => Poll::Ready(hosted.submit(job, cx)),
-            None => Poll::Pending,
-        });
-        let answer = match submitted.await {
+        let answer = match submit(&**hosted, job, permit).await {
             Submitted::Answered(answer) => answer,
             Submitted::Waiting(answer) => match timeout_at(request.deadline, answer).await {
                 Ok(Ok(answer)) => answer,
@@ -400,27 +405,18 @@ pub(crate) fn unknown_kind(kind: &str) -> Failure {
 }
 
 pub(crate) fn unknown_method(kind: &str, name: &str) -> Failure {
-    Failure::new(
-        FailureCode::UnknownMethod,
-        format!("`{kind}` has no method `{name}`"),
-    )
+    Failure::new(FailureCode::UnknownMethod, format!("`{kind}` has no method `{name}`"))
 }
 
 /// Only a defect in this crate leads here: arguments are lent to one turn at a time.
 fn lost_arguments() -> Failure {
-    Failure::new(
-        FailureCode::BadArguments,
-        "the arguments went with an earlier attempt",
-    )
-    .that_may_have_run()
+    Failure::new(FailureCode::BadArguments, "the arguments went with an earlier attempt")
+        .that_may_have_run()
 }
 
 fn timed_out_after_submit() -> Failure {
-    Failure::new(
-        FailureCode::Timeout,
-        "the deadline passed while the call waited or ran",
-    )
-    .that_may_have_run()
+    Failure::new(FailureCode::Timeout, "the deadline passed while the call waited or ran")
+        .that_may_have_run()
 }
 
 fn out_of_time(last: &Failure) -> Failure {
@@ -434,8 +430,6 @@ pub(crate) fn failed(failure: Failure) -> Answer {
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Router")
-            .field("node", &self.0.node)
-            .finish_non_exhaustive()
+        f.debug_struct("Router").field("node", &self.0.node).finish_non_exhaustive()
     }
 }

@@ -47,10 +47,10 @@ pub(crate) struct Closer<'a> {
 impl Rounds {
     /// Takes part in the round of this shard, a new one if there is none.
     pub(crate) fn join(&mut self, shard: u32) -> Arc<Round> {
-        let pending = self.pending.entry(shard).or_insert_with(|| Pending {
-            round: Arc::default(),
-            closers: 0,
-        });
+        let pending = self
+            .pending
+            .entry(shard)
+            .or_insert_with(|| Pending { round: Arc::default(), closers: 0 });
         pending.closers += 1;
         Arc::clone(&pending.round)
     }
@@ -107,11 +107,7 @@ impl Round {
 
 impl<'a> Closer<'a> {
     pub(crate) fn new(gates: &'a Gates, shard: u32, round: Arc<Round>) -> Self {
-        Self {
-            gates,
-            shard,
-            round,
-        }
+        Self { gates, shard, round }
     }
 
     /// Waits until the gate is drained or revoked; revokes it at the deadline.

@@ -68,10 +68,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::NotClosed => write!(f, "the gate is not closed and drained"),
             Self::OlderEpoch { asked, last } => {
-                write!(
-                    f,
-                    "epoch {asked} is older than {last}, which the gate has had"
-                )
+                write!(f, "epoch {asked} is older than {last}, which the gate has had")
             }
         }
     }

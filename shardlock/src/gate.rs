@@ -19,7 +19,10 @@
 //! reads the epoch of `g` or a later one. Suppose that it is a later one. The load acquires that
 //! store, so everything before it is visible, including the word that closed `g`. An open word of
 //! `g` never comes back after that, so the caller's compare-and-swap, which expects one, fails, and
-//! the caller looks again. A caller who gets through has read the epoch of its own generation.
+//! the caller looks again. A caller who gets through has read the epoch of its own generation. The
+//! same holds for one who goes into a gate that is closing: it expects a closed word of `g` with
+//! permits out, and such a word never comes back either once the gate was drained or revoked, since
+//! nobody goes into a drained gate.
 
 use std::sync::atomic::{
     AtomicU64,
@@ -48,19 +51,31 @@ pub(crate) struct Entry {
 impl Gate {
     /// A closed gate that never was open.
     pub(crate) fn new() -> Self {
-        Self {
-            word: AtomicU64::new(Word::INITIAL.bits()),
-            epoch: AtomicU64::new(0),
-        }
+        Self { word: AtomicU64::new(Word::INITIAL.bits()), epoch: AtomicU64::new(0) }
     }
 
     /// Goes in, if the gate is open and has the epoch that is asked for, if one is.
     #[inline]
     pub(crate) fn enter(&self, asked: Option<u64>) -> Result<Entry, Refused> {
+        self.enter_unless(Word::is_closed, asked)
+    }
+
+    /// Goes in like `enter`, and also if the gate is closed with somebody still inside.
+    pub(crate) fn enter_closing(&self, asked: Option<u64>) -> Result<Entry, Refused> {
+        self.enter_unless(Word::is_drained, asked)
+    }
+
+    /// `shut` must hold for every drained word.
+    #[inline]
+    fn enter_unless(
+        &self,
+        shut: impl Fn(Word) -> bool,
+        asked: Option<u64>,
+    ) -> Result<Entry, Refused> {
         let mut seen = self.word.load(Acquire);
         loop {
             let word = Word::from_bits(seen);
-            if word.is_closed() {
+            if shut(word) {
                 return Err(Refused::Closed);
             }
             // Between the word and the swap that confirms it: see the argument above.
@@ -71,15 +86,9 @@ impl Gate {
                 return Err(Refused::Epoch { asked, current });
             }
             let entered = word.one_more().ok_or(Refused::Full)?;
-            match self
-                .word
-                .compare_exchange_weak(seen, entered.bits(), Acquire, Acquire)
-            {
+            match self.word.compare_exchange_weak(seen, entered.bits(), Acquire, Acquire) {
                 Ok(_) => {
-                    return Ok(Entry {
-                        generation: word.generation(),
-                        epoch: current,
-                    });
+                    return Ok(Entry { generation: word.generation(), epoch: current });
                 }
                 Err(now) => seen = now,
             }
@@ -98,10 +107,7 @@ impl Gate {
                 return false;
             }
             let left = word.one_less();
-            match self
-                .word
-                .compare_exchange_weak(seen, left.bits(), AcqRel, Relaxed)
-            {
+            match self.word.compare_exchange_weak(seen, left.bits(), AcqRel, Relaxed) {
                 Ok(_) => return left.is_drained(),
                 Err(now) => seen = now,
             }
@@ -148,14 +154,17 @@ impl Gate {
                 0 => word.closed(),
                 _ => word.next_closed(),
             };
-            match self
-                .word
-                .compare_exchange_weak(seen, revoked.bits(), AcqRel, Relaxed)
-            {
+            match self.word.compare_exchange_weak(seen, revoked.bits(), AcqRel, Relaxed) {
                 Ok(_) => return word.permits(),
                 Err(now) => seen = now,
             }
         }
+    }
+
+    /// Whether the gate is closed with somebody still inside.
+    pub(crate) fn is_closing(&self) -> bool {
+        let word = Word::from_bits(self.word.load(Acquire));
+        word.is_closed() && !word.is_drained()
     }
 
     /// Whether the gate is closed with nobody inside.
@@ -188,17 +197,11 @@ mod tests {
         let gate = Gate::new();
         gate.open(3).unwrap();
         let almost = gate.word.load(Relaxed) + u64::from(PERMITS_MAX - 1);
-        let gate = Gate {
-            word: AtomicU64::new(almost),
-            ..gate
-        };
+        let gate = Gate { word: AtomicU64::new(almost), ..gate };
 
         let last = gate.enter(None).unwrap();
         assert_eq!(gate.enter(None), Err(Refused::Full));
-        let full = GateState::Open {
-            epoch: 3,
-            permits: PERMITS_MAX,
-        };
+        let full = GateState::Open { epoch: 3, permits: PERMITS_MAX };
         assert_eq!(gate.state(), full);
 
         assert!(!gate.leave(last.generation));

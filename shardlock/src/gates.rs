@@ -27,10 +27,7 @@ impl Gates {
     /// A table with so many gates, all closed and with a last epoch of 0. It takes 16 bytes a gate.
     #[must_use]
     pub fn new(shards: u32) -> Self {
-        Self {
-            gates: (0..shards).map(|_| Gate::new()).collect(),
-            rounds: Mutex::default(),
-        }
+        Self { gates: (0..shards).map(|_| Gate::new()).collect(), rounds: Mutex::default() }
     }
 
     /// How many gates there are.
@@ -86,6 +83,32 @@ impl Gates {
     ) -> Result<OwnedPermit, Refused> {
         let entry = self.try_gate(shard)?.enter(Some(epoch))?;
         Ok(OwnedPermit::new(Arc::clone(self), shard, entry))
+    }
+
+    /// Like [`enter_owned`](Self::enter_owned), or with an `epoch` like
+    /// [`enter_owned_at`](Self::enter_owned_at), but also lets into a gate that is closing, as long
+    /// as a permit of it is still out.
+    ///
+    /// For work that a holder of such a permit waits for: without it the permit would not come
+    /// back. Whoever lets others in here keeps the gate from draining.
+    ///
+    /// # Errors
+    ///
+    /// As `enter_owned_at`; `Closed` means closed and drained.
+    pub fn enter_owned_closing(
+        self: &Arc<Self>,
+        shard: u32,
+        epoch: Option<u64>,
+    ) -> Result<OwnedPermit, Refused> {
+        let entry = self.try_gate(shard)?.enter_closing(epoch)?;
+        Ok(OwnedPermit::new(Arc::clone(self), shard, entry))
+    }
+
+    /// Whether a gate is closed with permits still out. Like [`Self::enter`] it takes no lock, and
+    /// there is no such gate beyond the table.
+    #[must_use]
+    pub fn is_closing(&self, shard: u32) -> bool {
+        self.try_gate(shard).is_ok_and(Gate::is_closing)
     }
 
     /// Opens a closed gate. The last epoch may come again: so is a handoff called off.
@@ -211,10 +234,7 @@ impl Gates {
 
     #[inline]
     fn try_gate(&self, shard: u32) -> Result<&Gate, Refused> {
-        self.gates.get(shard as usize).ok_or(Refused::OutOfRange {
-            shard,
-            shards: self.shards(),
-        })
+        self.gates.get(shard as usize).ok_or(Refused::OutOfRange { shard, shards: self.shards() })
     }
 
     /// The gate of a shard that must exist.

@@ -25,21 +25,13 @@ pub struct OwnedPermit {
 
 impl<'a> Permit<'a> {
     pub(crate) fn new(gates: &'a Gates, shard: u32, entry: Entry) -> Self {
-        Self {
-            gates,
-            entry,
-            shard,
-        }
+        Self { gates, entry, shard }
     }
 }
 
 impl OwnedPermit {
     pub(crate) fn new(gates: Arc<Gates>, shard: u32, entry: Entry) -> Self {
-        Self {
-            gates,
-            entry,
-            shard,
-        }
+        Self { gates, entry, shard }
     }
 }
 

@@ -105,19 +105,13 @@ mod tests {
     #[test]
     fn the_fields_do_not_touch_each_other() {
         let full = Word::from_bits(Word::INITIAL.next_open().bits() | u64::from(PERMITS_MAX));
-        assert_eq!(
-            (full.generation(), full.is_closed(), full.permits()),
-            (1, false, PERMITS_MAX)
-        );
+        assert_eq!((full.generation(), full.is_closed(), full.permits()), (1, false, PERMITS_MAX));
         assert_eq!(full.one_more(), None);
         assert_eq!(full.closed().permits(), PERMITS_MAX);
         assert_eq!(full.closed().generation(), 1);
         assert!(!full.closed().is_drained());
         let one_less = full.one_less();
-        assert_eq!(
-            (one_less.permits(), one_less.generation()),
-            (PERMITS_MAX - 1, 1)
-        );
+        assert_eq!((one_less.permits(), one_less.generation()), (PERMITS_MAX - 1, 1));
         assert_eq!(one_less.one_more(), Some(full));
     }
 

@@ -23,6 +23,35 @@ async fn a_gate_is_closed_from_the_call_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gate_that_is_closing_lets_in_who_is_waited_for_until_it_is_drained() {
+    let gates = std::sync::Arc::new(opened());
+    assert!(!gates.is_closing(0));
+    let outer = gates.enter(0).unwrap();
+    let mut closing = Box::pin(gates.close(0, Instant::now() + HOUR));
+    assert!(gates.is_closing(0));
+    let older = gates.enter_owned_closing(0, Some(0)).err();
+    assert_eq!(older, Some(Refused::Epoch { asked: 0, current: 1 }));
+    let inner = gates.enter_owned_closing(0, Some(1)).unwrap();
+    assert_eq!((inner.epoch(), inner.is_valid()), (1, true));
+
+    drop(outer);
+    assert!(timeout(MINUTE, &mut closing).await.is_err(), "the inner one is waited for too");
+    drop(inner);
+    assert_eq!(closing.await, Closed::Drained);
+    assert_eq!(gates.enter_owned_closing(0, None).err(), Some(Refused::Closed));
+    assert!(!gates.is_closing(0) && !gates.is_closing(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_gate_lets_nobody_in_who_is_waited_for() {
+    let gates = std::sync::Arc::new(opened());
+    let outer = gates.enter(0).unwrap();
+    assert_eq!(gates.revoke(0), 1);
+    assert_eq!(gates.enter_owned_closing(0, None).err(), Some(Refused::Closed));
+    assert!(!gates.is_closing(0) && !outer.is_valid());
+}
+
+#[tokio::test(start_paused = true)]
 async fn closing_waits_for_the_last_permit() {
     let gates = opened();
     let first = gates.enter(0).unwrap();
@@ -90,13 +119,7 @@ async fn a_late_drop_of_a_revoked_permit_does_not_unbalance_the_reopened_gate() 
     assert!(!stale.is_valid() && fresh.is_valid());
 
     drop(stale);
-    assert_eq!(
-        gates.state(0),
-        GateState::Open {
-            epoch: 1,
-            permits: 1
-        }
-    );
+    assert_eq!(gates.state(0), GateState::Open { epoch: 1, permits: 1 });
     let mut closing = Box::pin(gates.close(0, Instant::now() + HOUR));
     assert!(timeout(MINUTE, &mut closing).await.is_err());
     drop(fresh);
@@ -119,13 +142,9 @@ async fn two_closers_are_both_told_of_the_drain() {
     let gates = opened();
     let permit = gates.enter(0).unwrap();
     let now = Instant::now();
-    let (one, two, ()) = join!(
-        gates.close(0, now + MINUTE),
-        gates.close(0, now + HOUR),
-        async {
-            drop(permit);
-        }
-    );
+    let (one, two, ()) = join!(gates.close(0, now + MINUTE), gates.close(0, now + HOUR), async {
+        drop(permit);
+    });
     assert_eq!((one, two), (Closed::Drained, Closed::Drained));
     assert_eq!(Instant::now(), now);
 }
@@ -166,10 +185,7 @@ async fn a_closer_that_looks_late_hears_of_its_own_drain() {
     gates.open(0, 2).unwrap();
     let inside = gates.enter(0).unwrap();
     assert_eq!(closing.await, Closed::Drained);
-    assert!(
-        inside.is_valid(),
-        "an old closer must not touch a new opening"
-    );
+    assert!(inside.is_valid(), "an old closer must not touch a new opening");
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,10 +245,7 @@ async fn a_closer_leaves_no_trace() {
 
     gates.open(0, 1).unwrap();
     let _held = gates.enter(0).unwrap();
-    assert_eq!(
-        gates.close(0, Instant::now()).await,
-        Closed::Revoked { permits: 1 }
-    );
+    assert_eq!(gates.close(0, Instant::now()).await, Closed::Revoked { permits: 1 });
     assert!(!awaited(), "revoked");
 }
 

@@ -21,14 +21,8 @@ fn a_permit_tells_where_and_with_which_epoch_it_entered() {
     let gates = Gates::new(3);
     gates.open(2, 40).unwrap();
     let permit = gates.enter(2).unwrap();
-    assert_eq!(
-        (permit.shard(), permit.epoch(), permit.is_valid()),
-        (2, 40, true)
-    );
-    assert_eq!(
-        format!("{permit:?}"),
-        "Permit { shard: 2, epoch: 40, valid: true, .. }"
-    );
+    assert_eq!((permit.shard(), permit.epoch(), permit.is_valid()), (2, 40, true));
+    assert_eq!(format!("{permit:?}"), "Permit { shard: 2, epoch: 40, valid: true, .. }");
 }
 
 #[test]
@@ -70,10 +64,7 @@ fn another_epoch_is_refused_either_way() {
 #[test]
 fn a_shard_beyond_the_table_is_refused() {
     let gates = Arc::new(Gates::new(2));
-    let refused = Some(Refused::OutOfRange {
-        shard: 2,
-        shards: 2,
-    });
+    let refused = Some(Refused::OutOfRange { shard: 2, shards: 2 });
     assert_eq!(gates.enter(2).err(), refused);
     assert_eq!(gates.enter_at(2, 0).err(), refused);
     assert_eq!(gates.enter_owned(2).err(), refused);
@@ -140,20 +131,11 @@ async fn a_turn_that_panics_goes_out_too() {
 
 #[test]
 fn refusals_read_as_sentences() {
-    let epoch = Refused::Epoch {
-        asked: 4,
-        current: 5,
-    };
+    let epoch = Refused::Epoch { asked: 4, current: 5 };
     assert_eq!(epoch.to_string(), "the gate has epoch 5, not 4");
-    assert_eq!(
-        Refused::Full.to_string(),
-        "all 16777215 permits of the gate are out"
-    );
+    assert_eq!(Refused::Full.to_string(), "all 16777215 permits of the gate are out");
     let older = OpenError::OlderEpoch { asked: 4, last: 5 };
-    assert_eq!(
-        older.to_string(),
-        "epoch 4 is older than 5, which the gate has had"
-    );
+    assert_eq!(older.to_string(), "epoch 4 is older than 5, which the gate has had");
 }
 
 fn open(epoch: u64, permits: u32) -> GateState {

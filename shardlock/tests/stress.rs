@@ -49,9 +49,7 @@ impl Stage {
                 }
             }
         };
-        (0..READERS)
-            .map(|_| thread::spawn(read(Arc::clone(self))))
-            .collect()
+        (0..READERS).map(|_| thread::spawn(read(Arc::clone(self)))).collect()
     }
 
     /// Until somebody was inside since the gate was opened, so that no round is empty.
@@ -164,10 +162,7 @@ fn revocations_keep_the_count_and_the_epoch() {
             0 => stage.gates.revoke(0),
             _ => stage.gates.revoke_all(),
         };
-        assert_eq!(
-            stage.gates.state(0),
-            GateState::Closed { last_epoch: epoch }
-        );
+        assert_eq!(stage.gates.state(0), GateState::Closed { last_epoch: epoch });
     }
 
     // The last opening is not revoked: when the readers have gone, so have all their permits.

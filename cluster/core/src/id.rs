@@ -178,9 +178,7 @@ impl NodeId {
     /// When the name is not 1 to [`NODE_ID_LEN_MAX`] bytes of `a-z A-Z 0-9 . _ -`.
     pub fn new(name: impl Into<Arc<str>>) -> Result<Self, BadName> {
         let name = name.into();
-        let well = name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        let well = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
         if !name.is_empty() && name.len() <= NODE_ID_LEN_MAX && well {
             return Ok(Self(name));
         }

@@ -54,11 +54,7 @@ pub struct Meta {
 impl Meta {
     /// What this version of the code writes at birth.
     pub fn born_with(shards: u32) -> Self {
-        Self {
-            shards,
-            hash: HASH.to_owned(),
-            format: FORMAT,
-        }
+        Self { shards, hash: HASH.to_owned(), format: FORMAT }
     }
 }
 

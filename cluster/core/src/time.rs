@@ -69,9 +69,7 @@ impl Timing {
     /// *window − margin*.
     pub fn check(self) -> Result<Self, BadTiming> {
         if self.heartbeat.is_zero() {
-            return Err(BadTiming(
-                "the heartbeat interval must be above zero".into(),
-            ));
+            return Err(BadTiming("the heartbeat interval must be above zero".into()));
         }
         if self.margin < self.window / 100 {
             return Err(BadTiming(format!(
@@ -124,14 +122,10 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         let bad = |window, heartbeat, margin| {
-            Timing {
-                window: ms(window),
-                heartbeat: ms(heartbeat),
-                margin: ms(margin),
-            }
-            .check()
-            .unwrap_err()
-            .to_string()
+            Timing { window: ms(window), heartbeat: ms(heartbeat), margin: ms(margin) }
+                .check()
+                .unwrap_err()
+                .to_string()
         };
         assert!(bad(1000, 0, 100).contains("heartbeat interval must be above zero"));
         assert!(bad(1000, 100, 9).contains("margin (9ms)"));

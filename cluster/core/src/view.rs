@@ -120,9 +120,7 @@ impl View {
 
     /// The live, registered nodes, in order of their ids.
     pub fn members(&self) -> impl Iterator<Item = MemberView<'_>> {
-        self.nodes
-            .iter()
-            .filter_map(|(node, record)| self.member_of(node, record))
+        self.nodes.iter().filter_map(|(node, record)| self.member_of(node, record))
     }
 
     /// The node, if it is alive and registered.
@@ -131,10 +129,7 @@ impl View {
     }
 
     fn member_of<'a>(&self, node: &NodeId, record: &'a NodeRecord) -> Option<MemberView<'a>> {
-        let life = Life {
-            node: node.clone(),
-            incarnation: record.incarnation,
-        };
+        let life = Life { node: node.clone(), incarnation: record.incarnation };
         let live = record.state != NodeState::Dead && self.alive(&life);
         live.then_some(MemberView { life, record })
     }
@@ -158,11 +153,7 @@ impl View {
 
     /// Takes in what the store held; answers whether that was news.
     pub(crate) fn apply(&mut self, entry: Entry) -> bool {
-        let Entry {
-            key,
-            revision,
-            held,
-        } = entry;
+        let Entry { key, revision, held } = entry;
         self.revision = self.revision.max(revision);
         if let Key::Shard(shard) = key {
             return self.apply_shard(shard, held);
@@ -182,33 +173,19 @@ impl View {
             return false;
         };
         // Shard records are never deleted, so an absence is older than any record seen.
-        let Some(Held {
-            mod_revision,
-            record: Record::Shard(record),
-            ..
-        }) = held
-        else {
+        let Some(Held { mod_revision, record: Record::Shard(record), .. }) = held else {
             return false;
         };
         if mod_revision <= slot.mod_revision {
             return false;
         }
-        *slot = Slot {
-            record,
-            mod_revision,
-        };
+        *slot = Slot { record, mod_revision };
         true
     }
 
     fn apply_other(&mut self, key: Key, held: Option<Held>) {
         match (key, held) {
-            (
-                Key::Node(node),
-                Some(Held {
-                    record: Record::Node(record),
-                    ..
-                }),
-            ) => {
+            (Key::Node(node), Some(Held { record: Record::Node(record), .. })) => {
                 self.nodes.insert(node, record);
             }
             (Key::Node(node), None) => {
@@ -218,19 +195,8 @@ impl View {
                 let Record::Heartbeat(record) = held.record else {
                     return;
                 };
-                let Held {
-                    create_revision,
-                    mod_revision,
-                    ..
-                } = held;
-                self.heartbeats.insert(
-                    node,
-                    Beat {
-                        create_revision,
-                        mod_revision,
-                        record,
-                    },
-                );
+                let Held { create_revision, mod_revision, .. } = held;
+                self.heartbeats.insert(node, Beat { create_revision, mod_revision, record });
             }
             (Key::Heartbeat(node), None) => {
                 self.heartbeats.remove(&node);
@@ -241,13 +207,7 @@ impl View {
                 };
                 self.leader = Some((record, held.mod_revision));
             }
-            (
-                Key::Meta,
-                Some(Held {
-                    record: Record::Meta(meta),
-                    ..
-                }),
-            ) => self.meta = Some(meta),
+            (Key::Meta, Some(Held { record: Record::Meta(meta), .. })) => self.meta = Some(meta),
             // The leader and meta keys are never deleted; a record under another one's key is
             // none of ours.
             _ => {}
@@ -261,16 +221,9 @@ impl View {
             entries.iter().map(|entry| entry.key.clone()).collect();
         let nodes = self.nodes.keys().cloned().map(Key::Node);
         let beats = self.heartbeats.keys().cloned().map(Key::Heartbeat);
-        let gone: Vec<Key> = nodes
-            .chain(beats)
-            .filter(|key| !present.contains(key))
-            .collect();
+        let gone: Vec<Key> = nodes.chain(beats).filter(|key| !present.contains(key)).collect();
         for key in gone {
-            self.apply(Entry {
-                key,
-                revision,
-                held: None,
-            });
+            self.apply(Entry { key, revision, held: None });
         }
         for entry in entries {
             self.apply(entry);
@@ -281,8 +234,5 @@ impl View {
 
 /// The life whose heartbeat this is.
 pub(crate) fn life_of(node: &NodeId, beat: &Beat) -> Life {
-    Life {
-        node: node.clone(),
-        incarnation: Incarnation(beat.create_revision),
-    }
+    Life { node: node.clone(), incarnation: Incarnation(beat.create_revision) }
 }

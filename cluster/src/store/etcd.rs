@@ -87,33 +87,18 @@ impl EtcdStore {
     /// rejects.
     pub async fn connect(options: EtcdOptions) -> Result<Self, StoreError> {
         if options.endpoints.is_empty() {
-            return Err(StoreError::Permanent(
-                "no address of etcd is given".to_owned(),
-            ));
+            return Err(StoreError::Permanent("no address of etcd is given".to_owned()));
         }
         for endpoint in &options.endpoints {
             // Without a user this opens no connection, but it says whether the address makes sense.
-            let anonymous = EtcdOptions {
-                user: None,
-                ..options.clone()
-            };
-            open(endpoint, &anonymous)
-                .await
-                .map_err(|error| failure(Purpose::Read, &error))?;
+            let anonymous = EtcdOptions { user: None, ..options.clone() };
+            open(endpoint, &anonymous).await.map_err(|error| failure(Purpose::Read, &error))?;
         }
         // Clients begin at a random member, so that not all of them load the first.
-        let lines = Lines {
-            generation: fastrand::u64(..1 << 32),
-            line: None,
-        };
-        let shared = Shared {
-            options,
-            lines: Mutex::new(lines),
-            connecting: tokio::sync::Mutex::default(),
-        };
-        let store = Self {
-            shared: Arc::new(shared),
-        };
+        let lines = Lines { generation: fastrand::u64(..1 << 32), line: None };
+        let shared =
+            Shared { options, lines: Mutex::new(lines), connecting: tokio::sync::Mutex::default() };
+        let store = Self { shared: Arc::new(shared) };
         match store.request(Purpose::Read, async |_| Ok(())).await {
             Err(StoreError::Permanent(why)) => return Err(StoreError::Permanent(why)),
             Err(error) => tracing::warn!(%error, "etcd can't be reached yet"),
@@ -137,12 +122,8 @@ impl EtcdStore {
         let client = open(&options.endpoints[turn as usize], options).await?;
         let line = Line {
             generation,
-            kv: client
-                .kv_client()
-                .max_decoding_message_size(REPLY_BYTES_MAX),
-            watch: client
-                .watch_client()
-                .max_decoding_message_size(REPLY_BYTES_MAX),
+            kv: client.kv_client().max_decoding_message_size(REPLY_BYTES_MAX),
+            watch: client.watch_client().max_decoding_message_size(REPLY_BYTES_MAX),
         };
         let mut lines = self.shared.lines.lock();
         if lines.generation == generation {
@@ -233,12 +214,7 @@ impl Store for EtcdStore {
         let request = EtcdTxn::new()
             .when(txn.guards.iter().map(compare).collect::<Vec<_>>())
             .and_then(txn.writes.iter().map(operation).collect::<Vec<_>>())
-            .or_else(
-                guarded
-                    .iter()
-                    .map(|key| TxnOp::get(*key, None))
-                    .collect::<Vec<_>>(),
-            );
+            .or_else(guarded.iter().map(|key| TxnOp::get(*key, None)).collect::<Vec<_>>());
         let reply = self
             .request(Purpose::Write, |mut line| {
                 let request = request.clone();
@@ -301,11 +277,7 @@ fn failure(purpose: Purpose, error: &Error) -> StoreError {
                 never_sent |= cause.is::<tonic::ConnectError>();
                 source = cause.source();
             }
-            let failure = Failure {
-                code: status.code(),
-                message: status.message(),
-                never_sent,
-            };
+            let failure = Failure { code: status.code(), message: status.message(), never_sent };
             purpose.classify(&failure)
         }
         Error::InvalidArgs(_) | Error::InvalidUri(_) => StoreError::Permanent(error.to_string()),

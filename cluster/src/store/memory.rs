@@ -68,10 +68,7 @@ impl MemoryStore {
             state: Mutex::new(State::new()),
             changed: tokio::sync::watch::Sender::new(()),
         };
-        Self {
-            shared: Arc::new(shared),
-            link: Arc::new(Link::root()),
-        }
+        Self { shared: Arc::new(shared), link: Arc::new(Link::root()) }
     }
 
     /// A new handle to the same store, which can be cut off without touching this one.
@@ -82,10 +79,7 @@ impl MemoryStore {
     #[must_use]
     pub fn handle(&self) -> Self {
         let link = Link::below(Arc::clone(&self.link));
-        Self {
-            shared: Arc::clone(&self.shared),
-            link: Arc::new(link),
-        }
+        Self { shared: Arc::clone(&self.shared), link: Arc::new(link) }
     }
 
     /// Cuts this handle, and those made from it, off the store, or joins them to it again.

@@ -117,12 +117,7 @@ impl Txn {
                 "{count} writes in a transaction, at most {TXN_WRITES_MAX} are allowed"
             ));
         }
-        let keys = || {
-            self.guards
-                .iter()
-                .map(Guard::key)
-                .chain(self.writes.iter().map(Write::key))
-        };
+        let keys = || self.guards.iter().map(Guard::key).chain(self.writes.iter().map(Write::key));
         if keys().any(str::is_empty) {
             return refuse("a transaction names an empty key".to_owned());
         }
@@ -137,12 +132,7 @@ impl Txn {
             ));
         }
         let mut written = HashSet::with_capacity(self.writes.len());
-        match self
-            .writes
-            .iter()
-            .map(Write::key)
-            .find(|key| !written.insert(*key))
-        {
+        match self.writes.iter().map(Write::key).find(|key| !written.insert(*key)) {
             Some(key) => refuse(format!("a transaction writes the key {key:?} twice")),
             None => Ok(()),
         }
@@ -151,11 +141,7 @@ impl Txn {
     /// The guarded keys, each once, in the order of their first guard.
     pub(super) fn guarded_keys(&self) -> Vec<&str> {
         let mut seen = HashSet::with_capacity(self.guards.len());
-        self.guards
-            .iter()
-            .map(Guard::key)
-            .filter(|key| seen.insert(*key))
-            .collect()
+        self.guards.iter().map(Guard::key).filter(|key| seen.insert(*key)).collect()
     }
 }
 
@@ -179,9 +165,7 @@ pub enum Commit {
 /// Checks a key that is to be read.
 pub(super) fn check_key(key: &str) -> Result<(), StoreError> {
     if key.is_empty() {
-        return Err(StoreError::Permanent(
-            "the empty key can't be read".to_owned(),
-        ));
+        return Err(StoreError::Permanent("the empty key can't be read".to_owned()));
     }
     Ok(())
 }

@@ -16,13 +16,7 @@ fn impatient(server: &EtcdServer) -> EtcdOptions {
 }
 
 async fn write(store: &EtcdStore, key: &str) -> Result<u64, StoreError> {
-    match store
-        .commit(Txn {
-            guards: vec![],
-            writes: vec![put(key, "x")],
-        })
-        .await?
-    {
+    match store.commit(Txn { guards: vec![], writes: vec![put(key, "x")] }).await? {
         Commit::Applied { revision } => Ok(revision),
         refused @ Commit::Refused { .. } => panic!("{refused:?}"),
     }
@@ -45,9 +39,7 @@ async fn write_again(store: &EtcdStore, key: &str) -> u64 {
 }
 
 async fn loss(watch: &mut dyn Watch) -> StoreError {
-    soon(next_changes(watch))
-        .await
-        .expect_err("the watch should be lost")
+    soon(next_changes(watch)).await.expect_err("the watch should be lost")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,10 +78,7 @@ async fn a_watch_on_a_server_that_hangs_is_lost_and_can_be_resumed() {
     server.continue_process();
     let missed = write_again(&store, "a").await;
     let mut watch = store.watch("a", seen).await.unwrap();
-    assert_eq!(
-        soon(next_changes(&mut *watch)).await.unwrap().revision,
-        missed
-    );
+    assert_eq!(soon(next_changes(&mut *watch)).await.unwrap().revision, missed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,16 +89,10 @@ async fn a_quiet_watch_shows_that_it_lives() {
     let mut watch = store.watch("quiet/", seen).await.unwrap();
     for _ in 0..2 {
         let batch = soon(watch.next()).await.unwrap();
-        assert!(
-            batch.changes.is_empty() && batch.revision >= seen,
-            "{batch:?}"
-        );
+        assert!(batch.changes.is_empty() && batch.revision >= seen, "{batch:?}");
     }
     let made = write(&store, "quiet/a").await.unwrap();
-    assert_eq!(
-        soon(next_changes(&mut *watch)).await.unwrap().revision,
-        made
-    );
+    assert_eq!(soon(next_changes(&mut *watch)).await.unwrap().revision, made);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,10 +116,7 @@ async fn a_server_that_is_killed_and_restarted_is_found_again() {
     server.restart();
     let missed = write_again(&store, "a").await;
     let mut watch = store.watch("a", seen).await.unwrap();
-    assert_eq!(
-        soon(next_changes(&mut *watch)).await.unwrap().revision,
-        missed
-    );
+    assert_eq!(soon(next_changes(&mut *watch)).await.unwrap().revision, missed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,10 +128,7 @@ async fn a_store_can_be_made_before_its_server_is_up() {
         let refused = write(&store, "a").await.unwrap_err();
         assert!(matches!(refused, StoreError::Transient(_)), "{refused:?}");
     }
-    assert!(matches!(
-        store.watch("a", 0).await,
-        Err(StoreError::Transient(_))
-    ));
+    assert!(matches!(store.watch("a", 0).await, Err(StoreError::Transient(_))));
 
     server.restart();
     write_again(&store, "a").await;
@@ -174,9 +151,6 @@ async fn a_dead_member_fails_no_call_that_another_can_answer() {
 async fn options_that_can_never_work_are_refused() {
     for endpoints in [vec![], vec!["http://not a host"]] {
         let refused = EtcdStore::connect(EtcdOptions::new(endpoints)).await;
-        assert!(
-            matches!(refused, Err(StoreError::Permanent(_))),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(StoreError::Permanent(_))), "{refused:?}");
     }
 }

@@ -58,11 +58,7 @@ async fn run_all(store: Arc<dyn Store>, compact: Arc<dyn Fn(u64) + Send + Sync>)
         // A failing test prints its output, so the last line names the check that failed.
         println!("{name}");
         let prefix = format!("/conformance/{name}/");
-        let subject = Subject {
-            store: Arc::clone(&store),
-            prefix,
-            compact: Arc::clone(&compact),
-        };
+        let subject = Subject { store: Arc::clone(&store), prefix, compact: Arc::clone(&compact) };
         soon(check(subject)).await;
     }
 }
@@ -78,14 +74,8 @@ async fn the_store_in_memory_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_store_in_etcd_conforms() {
     let server = Arc::new(EtcdServer::start());
-    let store = EtcdStore::connect(EtcdOptions::new([server.endpoint()]))
-        .await
-        .unwrap();
-    run_all(
-        Arc::new(store),
-        Arc::new(move |revision| server.compact(revision)),
-    )
-    .await;
+    let store = EtcdStore::connect(EtcdOptions::new([server.endpoint()])).await.unwrap();
+    run_all(Arc::new(store), Arc::new(move |revision| server.compact(revision))).await;
 }
 
 impl Subject {
@@ -102,22 +92,12 @@ impl Subject {
     }
 
     async fn delete(&self, name: &str) -> u64 {
-        self.apply(vec![Write::Delete {
-            key: self.key(name),
-        }])
-        .await
+        self.apply(vec![Write::Delete { key: self.key(name) }]).await
     }
 
     /// Commits writes without a guard and answers with their revision.
     async fn apply(&self, writes: Vec<Write>) -> u64 {
-        match self
-            .store
-            .commit(Txn {
-                guards: vec![],
-                writes,
-            })
-            .await
-        {
+        match self.store.commit(Txn { guards: vec![], writes }).await {
             Ok(Commit::Applied { revision }) => revision,
             other => panic!("not applied: {other:?}"),
         }
@@ -125,29 +105,17 @@ impl Subject {
 
     /// Tries to put `name` under `guard`; whether it was applied.
     async fn put_if(&self, guard: Guard, name: &str) -> bool {
-        let txn = Txn {
-            guards: vec![guard],
-            writes: vec![put(&self.key(name), "guarded")],
-        };
-        matches!(
-            self.store.commit(txn).await.unwrap(),
-            Commit::Applied { .. }
-        )
+        let txn = Txn { guards: vec![guard], writes: vec![put(&self.key(name), "guarded")] };
+        matches!(self.store.commit(txn).await.unwrap(), Commit::Applied { .. })
     }
 
     async fn watch(&self, after_revision: u64) -> Box<dyn Watch> {
-        self.store
-            .watch(&self.prefix, after_revision)
-            .await
-            .unwrap()
+        self.store.watch(&self.prefix, after_revision).await.unwrap()
     }
 }
 
 fn put(key: &str, value: &str) -> Write {
-    Write::Put {
-        key: key.to_owned(),
-        value: value.to_owned().into(),
-    }
+    Write::Put { key: key.to_owned(), value: value.to_owned().into() }
 }
 
 /// The next batch that has changes.
@@ -162,7 +130,5 @@ async fn next_changes(watch: &mut dyn Watch) -> Result<WatchBatch, StoreError> {
 
 /// Fails a test that hangs. The time is generous: it is no claim about speed.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), future)
-        .await
-        .expect("it hangs")
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it hangs")
 }

@@ -5,13 +5,7 @@ use greenroom_cluster::store::{HISTORY_REVISIONS_MAX, MemoryStore, Store, StoreE
 use super::{put, soon};
 
 async fn write(store: &MemoryStore, key: &str) -> Result<(), StoreError> {
-    store
-        .commit(Txn {
-            guards: vec![],
-            writes: vec![put(key, "x")],
-        })
-        .await
-        .map(drop)
+    store.commit(Txn { guards: vec![], writes: vec![put(key, "x")] }).await.map(drop)
 }
 
 fn is_transient<T>(result: &Result<T, StoreError>) -> bool {
@@ -32,22 +26,12 @@ async fn an_outage_fails_every_call_and_breaks_every_watch() {
     assert!(is_transient(&store.watch("", 1).await));
     assert!(is_transient(&write(&store, "a").await));
     assert!(is_transient(&write(&handle, "a").await));
-    assert!(matches!(
-        soon(waiting).await.unwrap(),
-        Err(StoreError::WatchLost(_))
-    ));
+    assert!(matches!(soon(waiting).await.unwrap(), Err(StoreError::WatchLost(_))));
 
     store.set_available(true);
     write(&handle, "b").await.unwrap();
-    assert_eq!(
-        store.list("").await.unwrap().items.len(),
-        1,
-        "a write of the outage was applied"
-    );
-    assert!(
-        matches!(unread.next().await, Err(StoreError::WatchLost(_))),
-        "the cut was overlooked"
-    );
+    assert_eq!(store.list("").await.unwrap().items.len(), 1, "a write of the outage was applied");
+    assert!(matches!(unread.next().await, Err(StoreError::WatchLost(_))), "the cut was overlooked");
 }
 
 #[tokio::test]
@@ -58,10 +42,7 @@ async fn a_cut_handle_leaves_the_others_alone() {
     let mut broken = cut.watch("", 1).await.unwrap();
 
     cut.set_available(false);
-    assert!(
-        is_transient(&write(&cut.clone(), "a").await),
-        "a clone is the same handle"
-    );
+    assert!(is_transient(&write(&cut.clone(), "a").await), "a clone is the same handle");
     write(&other, "b").await.unwrap();
     write(&store, "c").await.unwrap();
     assert_eq!(soon(watch.next()).await.unwrap().changes.len(), 2);

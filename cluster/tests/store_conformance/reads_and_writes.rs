@@ -14,22 +14,14 @@ pub(super) async fn revisions_grow(subject: Subject) {
 
     let first = subject.put("a", "1").await;
     let second = subject.put("a", "2").await;
-    let third = subject
-        .apply(vec![
-            put(&subject.key("a"), "3"),
-            put(&subject.key("b"), "3"),
-        ])
-        .await;
+    let third = subject.apply(vec![put(&subject.key("a"), "3"), put(&subject.key("b"), "3")]).await;
     assert!(
         before < first && first < second && second < third,
         "{before} {first} {second} {third}"
     );
 
     let a = subject.get("a").await.unwrap();
-    assert_eq!(
-        (a.create_revision, a.mod_revision, a.value),
-        (first, third, Bytes::from("3"))
-    );
+    assert_eq!((a.create_revision, a.mod_revision, a.value), (first, third, Bytes::from("3")));
     let b = subject.get("b").await.unwrap();
     assert_eq!((b.create_revision, b.mod_revision), (third, third));
     let (now, _) = subject.store.get(&subject.key("a")).await.unwrap();
@@ -68,24 +60,10 @@ pub(super) async fn each_kind_of_guard_holds_or_refuses(subject: Subject) {
 pub(super) async fn a_refusal_shows_every_guarded_key(subject: Subject) {
     subject.put("a", "1").await;
     let last = subject.put("b", "2").await;
-    let guard = |name, is| Guard::ModRevision {
-        key: subject.key(name),
-        is,
-    };
-    let exists = Guard::CreateRevisionNot {
-        key: subject.key("b"),
-        not: 0,
-    };
-    let guards = vec![
-        guard("b", last),
-        guard("absent", 0),
-        guard("a", last),
-        exists,
-    ];
-    let writes = vec![
-        put(&subject.key("a"), "never"),
-        put(&subject.key("c"), "never"),
-    ];
+    let guard = |name, is| Guard::ModRevision { key: subject.key(name), is };
+    let exists = Guard::CreateRevisionNot { key: subject.key("b"), not: 0 };
+    let guards = vec![guard("b", last), guard("absent", 0), guard("a", last), exists];
+    let writes = vec![put(&subject.key("a"), "never"), put(&subject.key("c"), "never")];
 
     let commit = subject.store.commit(Txn { guards, writes }).await.unwrap();
 
@@ -96,18 +74,8 @@ pub(super) async fn a_refusal_shows_every_guarded_key(subject: Subject) {
         "a refused write was applied"
     );
     assert_eq!(subject.get("c").await, None, "a refused write was applied");
-    let current = vec![
-        (subject.key("b"), b),
-        (subject.key("absent"), None),
-        (subject.key("a"), a),
-    ];
-    assert_eq!(
-        commit,
-        Commit::Refused {
-            revision: last,
-            current
-        }
-    );
+    let current = vec![(subject.key("b"), b), (subject.key("absent"), None), (subject.key("a"), a)];
+    assert_eq!(commit, Commit::Refused { revision: last, current });
 }
 
 pub(super) async fn a_key_that_is_created_anew_has_a_new_create_revision(subject: Subject) {
@@ -124,9 +92,7 @@ pub(super) async fn what_changes_nothing_takes_no_revision(subject: Subject) {
     let before = subject.put("a", "1").await;
     assert_eq!(subject.delete("absent").await, before);
     assert_eq!(subject.apply(vec![]).await, before);
-    let delete_two = ["absent", "a"].map(|name| Write::Delete {
-        key: subject.key(name),
-    });
+    let delete_two = ["absent", "a"].map(|name| Write::Delete { key: subject.key(name) });
     assert_eq!(subject.apply(delete_two.into()).await, before + 1);
 }
 
@@ -138,27 +104,14 @@ pub(super) async fn a_listing_is_sorted_and_keeps_to_the_prefix(subject: Subject
 
     let listing = subject.store.list(&subject.key("p/")).await.unwrap();
     let keys: Vec<&str> = listing.items.iter().map(|item| item.key.as_str()).collect();
-    assert_eq!(
-        keys,
-        ["p/", "p/10", "p/2", "p/\u{fc}"].map(|name| subject.key(name))
-    );
-    assert!(
-        listing
-            .items
-            .iter()
-            .all(|item| item.key.as_bytes().ends_with(&item.value))
-    );
+    assert_eq!(keys, ["p/", "p/10", "p/2", "p/\u{fc}"].map(|name| subject.key(name)));
+    assert!(listing.items.iter().all(|item| item.key.as_bytes().ends_with(&item.value)));
     assert_eq!(listing.revision, revision);
 
     let nothing = subject.store.list(&subject.key("q")).await.unwrap();
     assert_eq!((nothing.revision, nothing.items.len()), (revision, 0));
     let everything = subject.store.list("").await.unwrap();
-    assert!(
-        everything
-            .items
-            .iter()
-            .any(|item| item.key == subject.key("p0"))
-    );
+    assert!(everything.items.iter().any(|item| item.key == subject.key("p0")));
 }
 
 pub(super) async fn a_listing_shows_one_revision(subject: Subject) {
@@ -178,12 +131,7 @@ pub(super) async fn a_listing_shows_one_revision(subject: Subject) {
             pair[0].value != pair[1].value || pair[0].mod_revision != pair[1].mod_revision
         });
         assert!(!torn, "{listing:?}");
-        assert!(
-            listing
-                .items
-                .iter()
-                .all(|item| item.mod_revision <= listing.revision)
-        );
+        assert!(listing.items.iter().all(|item| item.mod_revision <= listing.revision));
     }
     writer.await.unwrap();
 }
@@ -191,84 +139,31 @@ pub(super) async fn a_listing_shows_one_revision(subject: Subject) {
 pub(super) async fn the_limits_are_kept(subject: Subject) {
     let guards = |count: usize| -> Vec<Guard> {
         let key = |number| subject.key(&format!("absent-{number}"));
-        (0..count)
-            .map(|number| Guard::ModRevision {
-                key: key(number),
-                is: 0,
-            })
-            .collect()
+        (0..count).map(|number| Guard::ModRevision { key: key(number), is: 0 }).collect()
     };
     let writes = |count: usize| -> Vec<Write> {
-        (0..count)
-            .map(|number| put(&subject.key(&format!("key-{number}")), "x"))
-            .collect()
+        (0..count).map(|number| put(&subject.key(&format!("key-{number}")), "x")).collect()
     };
-    let full = Txn {
-        guards: guards(TXN_GUARDS_MAX),
-        writes: writes(TXN_WRITES_MAX),
-    };
-    assert!(matches!(
-        subject.store.commit(full).await.unwrap(),
-        Commit::Applied { .. }
-    ));
-    let mut full = Txn {
-        guards: guards(TXN_GUARDS_MAX),
-        writes: writes(TXN_WRITES_MAX),
-    };
-    full.guards[0] = Guard::ModRevision {
-        key: subject.key("key-0"),
-        is: 0,
-    };
+    let full = Txn { guards: guards(TXN_GUARDS_MAX), writes: writes(TXN_WRITES_MAX) };
+    assert!(matches!(subject.store.commit(full).await.unwrap(), Commit::Applied { .. }));
+    let mut full = Txn { guards: guards(TXN_GUARDS_MAX), writes: writes(TXN_WRITES_MAX) };
+    full.guards[0] = Guard::ModRevision { key: subject.key("key-0"), is: 0 };
     match subject.store.commit(full).await.unwrap() {
         Commit::Refused { current, .. } => assert_eq!(current.len(), TXN_GUARDS_MAX),
         applied @ Commit::Applied { .. } => panic!("{applied:?}"),
     }
     let almost_all = Bytes::from(vec![b'x'; TXN_BYTES_MAX - subject.key("big").len()]);
-    let big = |value| Txn {
-        guards: vec![],
-        writes: vec![Write::Put {
-            key: subject.key("big"),
-            value,
-        }],
-    };
+    let big =
+        |value| Txn { guards: vec![], writes: vec![Write::Put { key: subject.key("big"), value }] };
     let commit = subject.store.commit(big(almost_all)).await.unwrap();
     assert!(matches!(commit, Commit::Applied { .. }));
 
-    let twice = vec![
-        put(&subject.key("a"), "1"),
-        Write::Delete {
-            key: subject.key("a"),
-        },
-    ];
+    let twice = vec![put(&subject.key("a"), "1"), Write::Delete { key: subject.key("a") }];
     let too_much = [
-        (
-            Txn {
-                guards: guards(TXN_GUARDS_MAX + 1),
-                writes: writes(1),
-            },
-            "129 guards",
-        ),
-        (
-            Txn {
-                guards: guards(1),
-                writes: writes(TXN_WRITES_MAX + 1),
-            },
-            "129 writes",
-        ),
-        (
-            Txn {
-                guards: vec![],
-                writes: twice,
-            },
-            "twice",
-        ),
-        (
-            Txn {
-                guards: vec![],
-                writes: vec![put("", "1")],
-            },
-            "empty key",
-        ),
+        (Txn { guards: guards(TXN_GUARDS_MAX + 1), writes: writes(1) }, "129 guards"),
+        (Txn { guards: guards(1), writes: writes(TXN_WRITES_MAX + 1) }, "129 writes"),
+        (Txn { guards: vec![], writes: twice }, "twice"),
+        (Txn { guards: vec![], writes: vec![put("", "1")] }, "empty key"),
         (big(Bytes::from(vec![b'x'; TXN_BYTES_MAX])), "bytes"),
     ];
     for (txn, clue) in too_much {
@@ -277,10 +172,7 @@ pub(super) async fn the_limits_are_kept(subject: Subject) {
             other => panic!("{clue}: {other:?}"),
         }
     }
-    assert!(matches!(
-        subject.store.get("").await,
-        Err(StoreError::Permanent(_))
-    ));
+    assert!(matches!(subject.store.get("").await, Err(StoreError::Permanent(_))));
 }
 
 pub(super) async fn concurrent_increments_lose_nothing(subject: Subject) {
@@ -307,23 +199,15 @@ pub(super) async fn concurrent_increments_lose_nothing(subject: Subject) {
 async fn increment(subject: &Subject) {
     let mut current = subject.get("counter").await;
     loop {
-        let count = current.as_ref().map_or(0, |item| {
-            std::str::from_utf8(&item.value)
-                .unwrap()
-                .parse::<u32>()
-                .unwrap()
-        });
+        let count = current
+            .as_ref()
+            .map_or(0, |item| std::str::from_utf8(&item.value).unwrap().parse::<u32>().unwrap());
         let is = current.as_ref().map_or(0, |item| item.mod_revision);
-        let guards = vec![Guard::ModRevision {
-            key: subject.key("counter"),
-            is,
-        }];
+        let guards = vec![Guard::ModRevision { key: subject.key("counter"), is }];
         let writes = vec![put(&subject.key("counter"), &(count + 1).to_string())];
         match subject.store.commit(Txn { guards, writes }).await.unwrap() {
             Commit::Applied { .. } => return,
-            Commit::Refused {
-                current: mut seen, ..
-            } => current = seen.remove(0).1,
+            Commit::Refused { current: mut seen, .. } => current = seen.remove(0).1,
         }
     }
 }

@@ -13,21 +13,12 @@ async fn collect(watch: &mut dyn Watch, revision: u64) -> Vec<Change> {
     let mut reached = 0;
     while reached < revision {
         let batch = watch.next().await.unwrap();
-        assert!(
-            batch.revision >= reached,
-            "the watch went back: {batch:?} after {reached}"
-        );
+        assert!(batch.revision >= reached, "the watch went back: {batch:?} after {reached}");
         for change in &batch.changes {
             assert!(change.mod_revision() <= batch.revision, "{batch:?}");
-            assert!(
-                change.mod_revision() > reached || reached == 0,
-                "{batch:?} after {reached}"
-            );
+            assert!(change.mod_revision() > reached || reached == 0, "{batch:?} after {reached}");
         }
-        assert!(
-            batch.changes.is_sorted_by_key(Change::mod_revision),
-            "{batch:?}"
-        );
+        assert!(batch.changes.is_sorted_by_key(Change::mod_revision), "{batch:?}");
         reached = batch.revision;
         changes.extend(batch.changes);
     }
@@ -43,11 +34,7 @@ pub(super) async fn a_watch_replays_the_past_in_order_and_goes_on(subject: Subje
     let mut made = Vec::new();
     // More revisions than one of etcd's batches holds, so that the replay comes in pieces.
     for round in 0..1200 {
-        made.push(
-            subject
-                .put(&format!("key-{}", round % 7), &round.to_string())
-                .await,
-        );
+        made.push(subject.put(&format!("key-{}", round % 7), &round.to_string()).await);
     }
     let mut watch = subject.watch(start).await;
     let mut seen = collect(&mut *watch, made[1199]).await;
@@ -58,9 +45,7 @@ pub(super) async fn a_watch_replays_the_past_in_order_and_goes_on(subject: Subje
     seen.extend(collect(&mut *watch, made[1219]).await);
 
     assert_eq!(revisions(&seen), made);
-    let Change::Put(item) = &seen[8] else {
-        panic!("{:?}", seen[8])
-    };
+    let Change::Put(item) = &seen[8] else { panic!("{:?}", seen[8]) };
     let expected = KeyValue {
         key: subject.key("key-1"),
         value: "8".into(),
@@ -104,10 +89,7 @@ pub(super) async fn a_watch_sees_deletions(subject: Subject) {
     let mut live = subject.watch(start).await;
     let deleted = subject.delete("a").await;
     let mut late = subject.watch(start).await;
-    let expected = [Change::Delete {
-        key: subject.key("a"),
-        mod_revision: deleted,
-    }];
+    let expected = [Change::Delete { key: subject.key("a"), mod_revision: deleted }];
     assert_eq!(collect(&mut *live, deleted).await, expected);
     assert_eq!(collect(&mut *late, deleted).await, expected);
 }
@@ -115,15 +97,10 @@ pub(super) async fn a_watch_sees_deletions(subject: Subject) {
 pub(super) async fn a_revision_is_delivered_whole(subject: Subject) {
     let start = subject.store.list(&subject.prefix).await.unwrap().revision;
     let mut live = subject.watch(start).await;
-    let keys: Vec<String> = (0..100)
-        .map(|number| subject.key(&format!("key-{number:03}")))
-        .collect();
-    let first = subject
-        .apply(keys.iter().map(|key| put(key, "1")).collect())
-        .await;
-    let second = subject
-        .apply(keys.iter().map(|key| put(key, "2")).collect())
-        .await;
+    let keys: Vec<String> =
+        (0..100).map(|number| subject.key(&format!("key-{number:03}"))).collect();
+    let first = subject.apply(keys.iter().map(|key| put(key, "1")).collect()).await;
+    let second = subject.apply(keys.iter().map(|key| put(key, "2")).collect()).await;
     let mut late = subject.watch(start).await;
     for watch in [&mut live, &mut late] {
         let mut seen = 0;
@@ -145,10 +122,7 @@ pub(super) async fn a_watch_from_a_compacted_revision_says_so(subject: Subject) 
     (subject.compact)(made[3]);
 
     let mut watch = subject.watch(made[1]).await;
-    assert_eq!(
-        next_changes(&mut *watch).await,
-        Err(StoreError::Compacted { oldest: made[3] })
-    );
+    assert_eq!(next_changes(&mut *watch).await, Err(StoreError::Compacted { oldest: made[3] }));
     assert_eq!(
         watch.next().await,
         Err(StoreError::Compacted { oldest: made[3] }),
@@ -170,11 +144,7 @@ pub(super) async fn a_deletion_at_the_compacted_revision_is_never_missed(subject
 
     let mut watch = subject.watch(before).await;
     match next_changes(&mut *watch).await {
-        Ok(batch) => assert_eq!(
-            revisions(&batch.changes)[0],
-            deleted,
-            "the deletion was skipped"
-        ),
+        Ok(batch) => assert_eq!(revisions(&batch.changes)[0], deleted, "the deletion was skipped"),
         Err(error) => assert_eq!(error, StoreError::Compacted { oldest: deleted }),
     }
     let mut watch = subject.watch(deleted).await;
@@ -239,8 +209,5 @@ pub(super) async fn a_cancelled_next_loses_nothing(subject: Subject) {
         seen.extend(revisions(&next_changes(&mut *watch).await.unwrap().changes));
     }
     assert_eq!(seen, made);
-    assert!(
-        cancelled > 0,
-        "nothing was cancelled, so nothing was checked"
-    );
+    assert!(cancelled > 0, "nothing was cancelled, so nothing was checked");
 }

@@ -93,12 +93,7 @@ mod tests {
             airport.departed(7, 300).await;
             airport.arrived(8, -5).await;
         }
-        let expected = AirportTotals {
-            departures: 1,
-            arrivals: 1,
-            miles: 300,
-            delay: -5,
-        };
+        let expected = AirportTotals { departures: 1, arrivals: 1, miles: 300, delay: -5 };
         assert_eq!(airport.totals().await, expected);
     }
 }

@@ -61,16 +61,10 @@ impl std::error::Error for BadLine {}
 pub fn parse(text: &str) -> Result<Vec<Flight>, BadLine> {
     let mut lines = text.lines();
     if lines.next() != Some(HEADER) {
-        return Err(BadLine {
-            line: 1,
-            reason: format!("the header must be {HEADER:?}"),
-        });
+        return Err(BadLine { line: 1, reason: format!("the header must be {HEADER:?}") });
     }
     let flights = (0..).zip(lines).map(|(number, line)| {
-        let bad = |reason: String| BadLine {
-            line: number as usize + 2,
-            reason,
-        };
+        let bad = |reason: String| BadLine { line: number as usize + 2, reason };
         let fields: Vec<&str> = line.split(',').collect();
         let [date, delay, distance, origin, destination] = fields[..] else {
             return Err(bad(format!("there must be 5 fields, got {}", fields.len())));
@@ -86,9 +80,7 @@ pub fn parse(text: &str) -> Result<Vec<Flight>, BadLine> {
             number,
             date: date.to_owned(),
             delay: delay.parse().map_err(|_| number_in("delay", delay))?,
-            distance: distance
-                .parse()
-                .map_err(|_| number_in("distance", distance))?,
+            distance: distance.parse().map_err(|_| number_in("distance", distance))?,
             origin: code("origin", origin)?,
             destination: code("destination", destination)?,
         })
@@ -104,13 +96,7 @@ mod tests {
     fn the_sample_is_whole() {
         let flights = parse(SAMPLE).unwrap();
         assert_eq!(flights.len(), 20_000);
-        assert_eq!(
-            flights
-                .iter()
-                .map(|flight| i64::from(flight.delay))
-                .sum::<i64>(),
-            154_078
-        );
+        assert_eq!(flights.iter().map(|flight| i64::from(flight.delay)).sum::<i64>(), 154_078);
     }
 
     #[test]
@@ -119,14 +105,8 @@ mod tests {
         assert!(message("a,b").starts_with("line 1: the header must be"));
         let line = |line: &str| message(&format!("{HEADER}\n2001-01-01T00:47,1,2,A,B\n{line}"));
         assert_eq!(line("x"), "line 3: there must be 5 fields, got 1");
-        assert_eq!(
-            line("d,late,2,A,B"),
-            "line 3: the delay must be a whole number, got \"late\""
-        );
-        assert_eq!(
-            line("d,1,-2,A,B"),
-            "line 3: the distance must be a whole number, got \"-2\""
-        );
+        assert_eq!(line("d,late,2,A,B"), "line 3: the delay must be a whole number, got \"late\"");
+        assert_eq!(line("d,1,-2,A,B"), "line 3: the distance must be a whole number, got \"-2\"");
         assert_eq!(line("d,1,2,,B"), "line 3: the origin is empty");
     }
 }

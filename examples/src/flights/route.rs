@@ -55,13 +55,10 @@ impl Actor for RouteActor {
 
 impl Route for RouteActor {
     async fn fly(&mut self, ctx: &mut Context, flight: Flight) -> Result<(), FlyError> {
-        let unconfirmed = |airport: &str, reason: String| FlyError {
-            airport: airport.to_owned(),
-            reason,
-        };
+        let unconfirmed =
+            |airport: &str, reason: String| FlyError { airport: airport.to_owned(), reason };
         let airport = |code: &str| {
-            ctx.actor::<AirportRef>(code)
-                .map_err(|failure| unconfirmed(code, failure.to_string()))
+            ctx.actor::<AirportRef>(code).map_err(|failure| unconfirmed(code, failure.to_string()))
         };
         let (origin, destination) = (airport(&flight.origin)?, airport(&flight.destination)?);
         origin

@@ -18,10 +18,7 @@ fn node(id: &str, incarnation: u64, state: NodeState) -> (String, Node) {
 }
 
 fn life(node: &str, incarnation: u64) -> Life {
-    Life {
-        node: node.to_owned(),
-        incarnation,
-    }
+    Life { node: node.to_owned(), incarnation }
 }
 
 /// Target and owner of a shard.
@@ -117,12 +114,7 @@ fn shares_and_totals_count_each_side_of_a_move() {
         (None, None),
     ]);
 
-    let share = |owned, targeted, arriving, leaving| Share {
-        owned,
-        targeted,
-        arriving,
-        leaving,
-    };
+    let share = |owned, targeted, arriving, leaving| Share { owned, targeted, arriving, leaving };
     let expected = BTreeMap::from([
         ("a", share(2, 3, 2, 1)),
         ("b", share(1, 0, 0, 1)),
@@ -132,21 +124,12 @@ fn shares_and_totals_count_each_side_of_a_move() {
     assert_eq!(view.shares(), expected);
     assert_eq!(view.shares()["a"].in_motion(), 3);
 
-    let expected = Totals {
-        shards: 6,
-        owned: 3,
-        in_motion: 3,
-        without_owner: 3,
-        orphans: 2,
-    };
+    let expected = Totals { shards: 6, owned: 3, in_motion: 3, without_owner: 3, orphans: 2 };
     assert_eq!(view.totals(), expected);
     let orphans: Vec<u32> = view.orphans().map(|shard| shard.number).collect();
     assert_eq!(orphans, [4, 5]);
     let moving = view.shards_in(ShardCondition::InMotion);
-    assert_eq!(
-        moving.map(|shard| shard.number).collect::<Vec<_>>(),
-        [1, 2, 3]
-    );
+    assert_eq!(moving.map(|shard| shard.number).collect::<Vec<_>>(), [1, 2, 3]);
 }
 
 #[test]

@@ -65,10 +65,9 @@ impl Inspect for Fixed {
                 epoch: 4,
                 owner_address: "10.0.0.2:7400".to_owned(),
             })),
-            ("cart", "nobody") => Ok(Response::new(v1::PeekReply {
-                shard: 2,
-                ..v1::PeekReply::default()
-            })),
+            ("cart", "nobody") => {
+                Ok(Response::new(v1::PeekReply { shard: 2, ..v1::PeekReply::default() }))
+            }
             // The line end stands for whatever a node may send.
             _ => Err(Status::invalid_argument(format!("`{kind}`\nis no kind"))),
         }
@@ -82,11 +81,7 @@ pub(crate) fn shop() -> v1::ClusterSnapshot {
         cluster: "shop".to_owned(),
         node: "node-a".to_owned(),
         revision: 214,
-        leader: Some(v1::Leader {
-            node: "node-a".to_owned(),
-            incarnation: 105,
-            term: 3,
-        }),
+        leader: Some(v1::Leader { node: "node-a".to_owned(), incarnation: 105, term: 3 }),
         nodes: vec![
             v1::Node {
                 node: "node-b".to_owned(),
@@ -128,11 +123,7 @@ fn shard(shard: u32, target: &str, owner: (&str, u64), epoch: u64, reason: &str)
         owner_incarnation: owner.1,
         epoch,
         reason: reason.to_owned(),
-        since_ms: if epoch == 0 {
-            0
-        } else {
-            1_767_225_600_000 + epoch
-        },
+        since_ms: if epoch == 0 { 0 } else { 1_767_225_600_000 + epoch },
     }
 }
 

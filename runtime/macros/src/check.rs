@@ -11,15 +11,8 @@ use crate::errors::Errors;
 use crate::model::{Interface, arguments_ident, wire_name};
 
 /// The names that the address has already.
-const RESERVED: [&str; 7] = [
-    "served_by",
-    "key",
-    "actor",
-    "from_actor",
-    "clone",
-    "clone_from",
-    "fmt",
-];
+const RESERVED: [&str; 7] =
+    ["served_by", "key", "actor", "from_actor", "clone", "clone_from", "fmt"];
 
 /// The interface, or `None` when something is wrong, which `errors` says then.
 pub(crate) fn interface(item: ItemTrait, errors: &mut Errors) -> Option<Interface> {
@@ -39,24 +32,14 @@ pub(crate) fn interface(item: ItemTrait, errors: &mut Errors) -> Option<Interfac
         }
     }
     check_names(&item, errors);
-    let ItemTrait {
-        attrs, vis, ident, ..
-    } = item;
-    is_whole.then_some(Interface {
-        attrs,
-        vis,
-        ident,
-        methods,
-    })
+    let ItemTrait { attrs, vis, ident, .. } = item;
+    is_whole.then_some(Interface { attrs, vis, ident, methods })
 }
 
 /// Everything before the braces, and that there is something between them.
 fn check_head(item: &ItemTrait, errors: &mut Errors) {
     if let Some(token) = &item.unsafety {
-        errors.at(
-            token,
-            "an interface cannot be unsafe: callers on other nodes can prove nothing",
-        );
+        errors.at(token, "an interface cannot be unsafe: callers on other nodes can prove nothing");
     }
     if let Some(token) = &item.modifiers.auto_token {
         errors.at(token, "an interface cannot be an auto trait");

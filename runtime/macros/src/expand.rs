@@ -15,10 +15,7 @@ use crate::model::{Input, Interface, Method, arguments_ident};
 pub(crate) fn interface(kind: &LitStr, interface: &Interface) -> TokenStream {
     let names = Names::of(interface);
     let declaration = declaration(interface);
-    let arguments = interface
-        .methods
-        .iter()
-        .map(|method| arguments(interface, method));
+    let arguments = interface.methods.iter().map(|method| arguments(interface, method));
     let dispatch = dispatch::dispatch(kind, interface, &names);
     let address = address::address(kind, interface, &names);
     quote! {
@@ -48,20 +45,9 @@ impl Names {
 
 /// The trait itself, with the futures' `Send` written out: a call may be continued on any thread.
 fn declaration(interface: &Interface) -> TokenStream {
-    let Interface {
-        attrs,
-        vis,
-        ident,
-        methods,
-    } = interface;
+    let Interface { attrs, vis, ident, methods } = interface;
     let methods = methods.iter().map(|method| {
-        let Method {
-            attrs,
-            ident,
-            receiver,
-            inputs,
-            ..
-        } = method;
+        let Method { attrs, ident, receiver, inputs, .. } = method;
         let inputs = inputs.iter().map(|input| match input {
             Input::Context(context) => quote!(#context),
             Input::Argument(argument) => {

@@ -18,10 +18,7 @@ pub(crate) fn kind(options: TokenStream, errors: &mut Errors) -> Option<LitStr> 
     let options = match parser.parse2(options) {
         Ok(options) => options,
         Err(error) => {
-            errors.at_span(
-                error.span(),
-                format_args!("this option cannot be read: {USAGE}"),
-            );
+            errors.at_span(error.span(), format_args!("this option cannot be read: {USAGE}"));
             return None;
         }
     };
@@ -29,16 +26,11 @@ pub(crate) fn kind(options: TokenStream, errors: &mut Errors) -> Option<LitStr> 
     let mut is_refused = false;
     for option in options {
         if !option.path().is_ident("kind") {
-            errors.at(
-                option.path(),
-                format_args!("unknown option, the only one is `kind`: {USAGE}"),
-            );
+            errors
+                .at(option.path(), format_args!("unknown option, the only one is `kind`: {USAGE}"));
             is_refused = true;
         } else if kind.is_some() {
-            errors.at(
-                option,
-                "the kind is given twice: an interface has one written name",
-            );
+            errors.at(option, "the kind is given twice: an interface has one written name");
         } else {
             match literal(&option) {
                 Some(literal) => {
@@ -48,10 +40,7 @@ pub(crate) fn kind(options: TokenStream, errors: &mut Errors) -> Option<LitStr> 
                     kind = Some(literal);
                 }
                 None => {
-                    errors.at(
-                        option,
-                        format_args!("the kind must be a string literal: {USAGE}"),
-                    );
+                    errors.at(option, format_args!("the kind must be a string literal: {USAGE}"));
                     is_refused = true;
                 }
             }
@@ -88,10 +77,7 @@ pub(crate) fn item_trait(item: TokenStream, errors: &mut Errors) -> Option<ItemT
 fn literal(option: &Meta) -> Option<LitStr> {
     match option {
         Meta::NameValue(option) => match &option.value {
-            Expr::Lit(ExprLit {
-                lit: Lit::Str(literal),
-                ..
-            }) => Some(literal.clone()),
+            Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Some(literal.clone()),
             _ => None,
         },
         _ => None,
@@ -104,19 +90,14 @@ fn check_kind(kind: &str) -> Result<(), String> {
     };
     if kind.len() > KIND_LEN_MAX {
         let len = kind.len();
-        return Err(format!(
-            "the kind has {len} bytes: at most {KIND_LEN_MAX} are allowed"
-        ));
+        return Err(format!("the kind has {len} bytes: at most {KIND_LEN_MAX} are allowed"));
     }
     if !first.is_ascii_lowercase() {
         return Err(format!(
             "the kind starts with `{first}`: it must start with a letter of `a-z`"
         ));
     }
-    match kind
-        .chars()
-        .find(|&c| !matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-'))
-    {
+    match kind.chars().find(|&c| !matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-')) {
         Some(wrong) => Err(format!(
             "the kind contains `{}`: only `a-z`, `0-9`, `.`, `_` and `-` are allowed",
             wrong.escape_debug()
@@ -142,21 +123,14 @@ mod tests {
     #[test]
     fn kinds_outside_the_grammar_are_refused() {
         let too_long = "k".repeat(KIND_LEN_MAX + 1);
-        for kind in [
-            "", "Bank", "1a", ".a", "a b", "a/b", "bänk", "a\n", &too_long,
-        ] {
+        for kind in ["", "Bank", "1a", ".a", "a b", "a/b", "bänk", "a\n", &too_long] {
             assert!(check_kind(kind).is_err(), "{kind:?}");
         }
     }
 
     #[test]
     fn only_one_error_is_made_for_a_kind_of_the_wrong_form() {
-        for options in [
-            quote!(kind),
-            quote!(kind = 5),
-            quote!(kind("a")),
-            quote!(name = "a"),
-        ] {
+        for options in [quote!(kind), quote!(kind = 5), quote!(kind("a")), quote!(name = "a")] {
             let mut errors = Errors::default();
             assert!(kind(options, &mut errors).is_none());
             let error = errors.into_result().unwrap_err();

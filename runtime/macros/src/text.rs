@@ -5,10 +5,7 @@ use quote::ToTokens;
 
 /// The type as text, the same however its author spaced it and whether or not a comma trails.
 pub(crate) fn text(ty: impl ToTokens) -> String {
-    let mut text = Text {
-        out: String::new(),
-        after_word: false,
-    };
+    let mut text = Text { out: String::new(), after_word: false };
     text.push_all(ty.into_token_stream(), Delimiter::None);
     text.out
 }

@@ -37,10 +37,7 @@ struct Search {
 
 impl Search {
     fn found(&mut self, tokens: impl ToTokens, what: What) {
-        self.found.get_or_insert_with(|| Obstacle {
-            tokens: tokens.into_token_stream(),
-            what,
-        });
+        self.found.get_or_insert_with(|| Obstacle { tokens: tokens.into_token_stream(), what });
     }
 }
 
@@ -163,11 +160,8 @@ mod tests {
 
     #[test]
     fn the_owned_type_is_the_usual_one() {
-        for (source, expected) in [
-            ("&str", "String"),
-            ("&mut [u8]", "Vec<u8>"),
-            ("&a::B", "a::B"),
-        ] {
+        for (source, expected) in [("&str", "String"), ("&mut [u8]", "Vec<u8>"), ("&a::B", "a::B")]
+        {
             let ty: Type = syn::parse_str(source).expect("a type");
             match obstacle(&ty).map(|obstacle| obstacle.what) {
                 Some(What::Borrow(Some(owned))) => assert_eq!(owned, expected),

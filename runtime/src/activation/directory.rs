@@ -11,8 +11,8 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 use greenroom_cluster::RightToRun;
-use greenroom_core::ShardId;
-use greenroom_shardlock::Gates;
+use greenroom_core::{ActorId, ShardId};
+use greenroom_shardlock::{Gates, OwnedPermit};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -32,7 +32,7 @@ pub(crate) struct KindOptions {
     pub(crate) idle_timeout: Duration,
     /// Most calls that wait for one actor.
     pub(crate) mailbox_len_max: usize,
-    /// How long an activation may take.
+    /// How long an activation or a deactivation may take.
     pub(crate) activation_timeout: Duration,
 }
 
@@ -74,7 +74,7 @@ pub(crate) trait Hosted: Send + Sync {
     fn spec(&self) -> &'static InterfaceSpec;
 
     /// Takes a call whose permit shows that its shard is open here.
-    fn submit(&self, job: Job, cx: &mut TaskContext<'_>) -> Submitted;
+    fn submit(&self, job: Job, permit: OwnedPermit, cx: &mut TaskContext<'_>) -> Submitted;
 
     /// Deactivates all actors of a shard whose gate is closed; `None` when there are none.
     fn deactivate_shard(&self, shard: ShardId) -> Option<BoxFuture<'static, ()>>;
@@ -106,22 +106,17 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
     ) -> Self {
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
-            shared: Arc::new(Shared {
-                options,
-                right,
-                router,
-                active: AtomicUsize::new(0),
-            }),
+            shared: Arc::new(Shared { options, right, router, active: AtomicUsize::new(0) }),
         }
     }
 
-    fn cell(&self, job: &Job) -> Arc<Cell<A, I>> {
-        let mut cells = self.shards[job.permit.shard() as usize].lock();
-        if let Some(cell) = cells.get(job.id.key()) {
+    fn cell(&self, id: &ActorId, shard: u32) -> Arc<Cell<A, I>> {
+        let mut cells = self.shards[shard as usize].lock();
+        if let Some(cell) = cells.get(id.key()) {
             return Arc::clone(cell);
         }
-        let cell = Arc::new(Cell::new(job.id.clone()));
-        cells.insert(job.id.shared_key(), Arc::clone(&cell));
+        let cell = Arc::new(Cell::new(id.clone()));
+        cells.insert(id.shared_key(), Arc::clone(&cell));
         cell
     }
 
@@ -163,13 +158,14 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
         &I::SPEC
     }
 
-    fn submit(&self, mut job: Job, cx: &mut TaskContext<'_>) -> Submitted {
+    fn submit(&self, mut job: Job, mut permit: OwnedPermit, cx: &mut TaskContext<'_>) -> Submitted {
         loop {
-            match self.cell(&job).submit(&self.shared, job, cx) {
+            let cell = self.cell(&job.id, permit.shard());
+            match cell.submit(&self.shared, job, permit, cx) {
                 Ok(submitted) => return submitted,
                 // Passivated between the look-up and the lock: the directory has let go of that
                 // cell, so the next look-up makes a new one.
-                Err(Moved(same)) => job = same,
+                Err(Moved(same)) => (job, permit) = (same.job, same.permit),
             }
         }
     }
@@ -185,8 +181,7 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
                 let shared = &shared;
                 async move {
                     if let Some(actor) = cell.clear() {
-                        cell.deactivate(shared, actor, DeactivateReason::Handoff)
-                            .await;
+                        cell.deactivate(shared, actor, DeactivateReason::Handoff).await;
                     }
                 }
             });

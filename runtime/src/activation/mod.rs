@@ -3,7 +3,24 @@
 
 mod cell;
 mod directory;
+mod mailbox;
+mod run;
 mod turn;
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use greenroom_shardlock::OwnedPermit;
 
 pub(crate) use directory::{Directory, Hosted, KindOptions};
 pub(crate) use turn::{Answer, Job, Submitted};
+
+/// Submits a call from within a task, whose stack its turn is first polled on.
+pub(crate) async fn submit(hosted: &dyn Hosted, job: Job, permit: OwnedPermit) -> Submitted {
+    let mut call = Some((job, permit));
+    let submitted = poll_fn(|cx| match call.take() {
+        Some((job, permit)) => Poll::Ready(hosted.submit(job, permit, cx)),
+        None => Poll::Pending,
+    });
+    submitted.await
+}

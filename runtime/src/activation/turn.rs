@@ -44,8 +44,6 @@ pub(crate) struct Job {
     /// The actors that wait on this call.
     pub(crate) chain: Option<Arc<Chain>>,
     pub(crate) one_way: bool,
-    /// Held until the turn has ended, so that the shard doesn't move under it.
-    pub(crate) permit: OwnedPermit,
 }
 
 impl Job {
@@ -66,48 +64,55 @@ impl Job {
     /// What the calls made in this call's turn inherit.
     pub(crate) fn ambient(&self) -> Ambient {
         let chain = Chain::push(self.chain.clone(), self.id.clone());
-        Ambient {
-            deadline: self.deadline,
-            chain,
-        }
+        Ambient { deadline: self.deadline, chain }
     }
+}
 
-    /// The check before a turn: whether it may start at all.
-    pub(crate) fn may_start(&self, right: &RightToRun) -> Result<(), Failure> {
-        let refuse = |code, message: &str| Err(Failure::new(code, message));
-        if !self.permit.is_valid() {
-            return refuse(FailureCode::NotOwner, "the actor's shard moved away");
-        }
-        if !right.holds() {
-            return refuse(FailureCode::NotOwner, "the node has lost its right to run");
-        }
-        if self.deadline <= Instant::now() {
-            return refuse(
-                FailureCode::Timeout,
-                "the deadline passed before the turn began",
-            );
-        }
-        Ok(())
+/// The check before a turn: whether it may start at all.
+pub(super) fn may_start(
+    permit: &OwnedPermit,
+    right: &RightToRun,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let refuse = |code, message: &str| Err(Failure::new(code, message));
+    if !permit.is_valid() {
+        return refuse(FailureCode::NotOwner, "the actor's shard moved away");
     }
+    if !right.holds() {
+        return refuse(FailureCode::NotOwner, "the node has lost its right to run");
+    }
+    if deadline <= Instant::now() {
+        return refuse(FailureCode::Timeout, "the deadline passed before the turn began");
+    }
+    Ok(())
 }
 
 /// The check after a turn, before anything of it is acknowledged.
-pub(crate) fn acknowledge(permit: &OwnedPermit, right: &RightToRun, outcome: Outcome) -> Outcome {
-    if permit.is_valid() && right.holds() {
-        return outcome;
+pub(super) fn acknowledge(permit: &OwnedPermit, right: &RightToRun, answer: Answer) -> Answer {
+    let ran = matches!(answer, Answer::Done(_));
+    if !ran || (permit.is_valid() && right.holds()) {
+        return answer;
     }
     let message = "the node lost the actor's shard while the turn ran";
-    Outcome::Failed(Failure::new(FailureCode::Fenced, message).that_may_have_run())
+    let failure = Failure::new(FailureCode::Fenced, message).that_may_have_run();
+    Answer::Done(Outcome::Failed(failure))
 }
 
-/// A job with the way back to its caller.
+/// A job with its permit and the way back to its caller.
 #[derive(Debug)]
 pub(crate) struct Queued {
     pub(crate) job: Job,
+    /// Held until the turn has ended, so that the shard doesn't move under it.
+    pub(crate) permit: OwnedPermit,
     pub(crate) reply: oneshot::Sender<Answer>,
 }
 
 impl Queued {
+    /// Whether nobody waits for the answer any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        !self.job.one_way && self.reply.is_closed()
+    }
+
     pub(crate) fn bounce(self, code: FailureCode, message: impl Into<String>) {
         // A caller that is gone needs no answer.
         let _ = self.reply.send(self.job.bounce(code, message));

@@ -29,20 +29,13 @@ pub(super) struct Limits<'t> {
 
 impl<'t> Limits<'t> {
     pub(super) fn new(message_bytes: usize, field: Option<&'t RefCell<String>>) -> Self {
-        Self {
-            depth_left: DEPTH_MAX,
-            elements_max: message_bytes,
-            field,
-            is_field_name: false,
-        }
+        Self { depth_left: DEPTH_MAX, elements_max: message_bytes, field, is_field_name: false }
     }
 
     fn deeper<E: Error>(self) -> Result<Self, E> {
         match self.depth_left.checked_sub(1) {
             Some(depth_left) => Ok(Self { depth_left, ..self }),
-            None => Err(E::custom(format_args!(
-                "nested deeper than {DEPTH_MAX} levels"
-            ))),
+            None => Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels"))),
         }
     }
 
@@ -51,10 +44,7 @@ impl<'t> Limits<'t> {
         match self.field {
             Some(field) if self.depth_left == DEPTH_MAX - 1 => {
                 field.borrow_mut().clear();
-                Self {
-                    is_field_name: true,
-                    ..self
-                }
+                Self { is_field_name: true, ..self }
             }
             _ => self,
         }
@@ -181,10 +171,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Bounded<'_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
-        self.inner.deserialize(Bounded {
-            inner,
-            limits: self.limits,
-        })
+        self.inner.deserialize(Bounded { inner, limits: self.limits })
     }
 }
 
@@ -195,16 +182,11 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Bounded<'_, A> {
         &mut self,
         inner: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        self.inner.next_element_seed(Bounded {
-            inner,
-            limits: self.limits,
-        })
+        self.inner.next_element_seed(Bounded { inner, limits: self.limits })
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.inner
-            .size_hint()
-            .map(|hint| hint.min(self.limits.elements_max))
+        self.inner.size_hint().map(|hint| hint.min(self.limits.elements_max))
     }
 }
 
@@ -215,23 +197,15 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Bounded<'_, A> {
         &mut self,
         inner: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        self.inner.next_key_seed(Bounded {
-            inner,
-            limits: self.limits.for_key(),
-        })
+        self.inner.next_key_seed(Bounded { inner, limits: self.limits.for_key() })
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, inner: S) -> Result<S::Value, A::Error> {
-        self.inner.next_value_seed(Bounded {
-            inner,
-            limits: self.limits,
-        })
+        self.inner.next_value_seed(Bounded { inner, limits: self.limits })
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.inner
-            .size_hint()
-            .map(|hint| hint.min(self.limits.elements_max))
+        self.inner.size_hint().map(|hint| hint.min(self.limits.elements_max))
     }
 }
 
@@ -257,20 +231,11 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Bounded<'_, A> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, inner: S) -> Result<S::Value, A::Error> {
-        self.inner.newtype_variant_seed(Bounded {
-            inner,
-            limits: self.limits,
-        })
+        self.inner.newtype_variant_seed(Bounded { inner, limits: self.limits })
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, inner: V) -> Result<V::Value, A::Error> {
-        self.inner.tuple_variant(
-            len,
-            Bounded {
-                inner,
-                limits: self.limits,
-            },
-        )
+        self.inner.tuple_variant(len, Bounded { inner, limits: self.limits })
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -278,12 +243,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Bounded<'_, A> {
         fields: &'static [&'static str],
         inner: V,
     ) -> Result<V::Value, A::Error> {
-        self.inner.struct_variant(
-            fields,
-            Bounded {
-                inner,
-                limits: self.limits,
-            },
-        )
+        self.inner.struct_variant(fields, Bounded { inner, limits: self.limits })
     }
 }

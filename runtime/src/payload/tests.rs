@@ -23,10 +23,7 @@ enum Chain {
 const BOTH: [Encoding; 2] = [Encoding::MessagePack, Encoding::Json];
 
 fn encoded(encoding: Encoding, bytes: impl Into<Vec<u8>>) -> Arguments {
-    Arguments::Encoded {
-        encoding,
-        bytes: bytes.into().into(),
-    }
+    Arguments::Encoded { encoding, bytes: bytes.into().into() }
 }
 
 fn refusal<T: DeserializeOwned + Send + fmt::Debug + 'static>(arguments: Arguments) -> String {
@@ -38,10 +35,7 @@ fn refusal<T: DeserializeOwned + Send + fmt::Debug + 'static>(arguments: Argumen
 
 #[test]
 fn arguments_arrive_typed_and_in_both_encodings() {
-    let deposit = || Deposit {
-        amount: u64::MAX,
-        note: Some("für Zoë".into()),
-    };
+    let deposit = || Deposit { amount: u64::MAX, note: Some("für Zoë".into()) };
     let typed = Arguments::Typed(Box::new(deposit()));
     assert_eq!(typed.form(), ReplyForm::Typed);
     assert_eq!(typed.open(), Ok(deposit()));
@@ -55,59 +49,29 @@ fn arguments_arrive_typed_and_in_both_encodings() {
 
 #[test]
 fn message_pack_is_written_with_names() {
-    let bytes = encode(
-        Encoding::MessagePack,
-        &Deposit {
-            amount: 5,
-            note: None,
-        },
-    )
-    .unwrap();
+    let bytes = encode(Encoding::MessagePack, &Deposit { amount: 5, note: None }).unwrap();
     assert_eq!(&bytes[..], b"\x82\xa6amount\x05\xa4note\xc0");
-    assert_eq!(
-        &encode(Encoding::MessagePack, &Nothing {}).unwrap()[..],
-        b"\x80"
-    );
+    assert_eq!(&encode(Encoding::MessagePack, &Nothing {}).unwrap()[..], b"\x80");
 }
 
 #[test]
 fn unknown_arguments_are_ignored_and_optional_ones_may_be_absent() {
-    let expected = Deposit {
-        amount: 5,
-        note: None,
-    };
+    let expected = Deposit { amount: 5, note: None };
     let json = r#"{"amount": 5, "currency": {"code": ["EUR"]}}"#;
     assert_eq!(encoded(Encoding::Json, json).open(), Ok(expected));
     let newer = BTreeMap::from([("amount", 5), ("precision", 2)]);
     let bytes = encode(Encoding::MessagePack, &newer).unwrap();
-    let arguments = Arguments::Encoded {
-        encoding: Encoding::MessagePack,
-        bytes,
-    };
-    assert_eq!(
-        arguments.open(),
-        Ok(Deposit {
-            amount: 5,
-            note: None
-        })
-    );
+    let arguments = Arguments::Encoded { encoding: Encoding::MessagePack, bytes };
+    assert_eq!(arguments.open(), Ok(Deposit { amount: 5, note: None }));
 }
 
 #[test]
 fn a_method_without_arguments_takes_nothing_null_and_an_empty_map() {
     for json in ["", "  ", "null", " null\n", "{}", r#"{"extra": 1}"#] {
-        assert_eq!(
-            encoded(Encoding::Json, json).open(),
-            Ok(Nothing {}),
-            "{json:?}"
-        );
+        assert_eq!(encoded(Encoding::Json, json).open(), Ok(Nothing {}), "{json:?}");
     }
     for bytes in [&b""[..], b"\xc0", b"\x80", b"\x81\xa5extra\x01"] {
-        assert_eq!(
-            encoded(Encoding::MessagePack, bytes).open(),
-            Ok(Nothing {}),
-            "{bytes:?}"
-        );
+        assert_eq!(encoded(Encoding::MessagePack, bytes).open(), Ok(Nothing {}), "{bytes:?}");
     }
 }
 
@@ -140,11 +104,7 @@ fn positional_arguments_are_refused() {
 
 #[test]
 fn bytes_left_over_are_an_error() {
-    assert!(
-        decode::<u64>(Encoding::Json, b"5 6")
-            .unwrap_err()
-            .contains("trailing")
-    );
+    assert!(decode::<u64>(Encoding::Json, b"5 6").unwrap_err().contains("trailing"));
     assert_eq!(decode::<u64>(Encoding::Json, b" 5\n"), Ok(5));
     for more in [&b"\x05\x05"[..], b"\x05\xc0", b"\x05\xc1", b"\x05\xdd\xff"] {
         assert_eq!(
@@ -157,14 +117,7 @@ fn bytes_left_over_are_an_error() {
 #[test]
 fn a_cut_message_is_an_error_at_every_length() {
     for encoding in BOTH {
-        let whole = encode(
-            encoding,
-            &Deposit {
-                amount: 700,
-                note: Some("n".into()),
-            },
-        )
-        .unwrap();
+        let whole = encode(encoding, &Deposit { amount: 700, note: Some("n".into()) }).unwrap();
         for len in 0..whole.len() {
             decode::<Deposit>(encoding, &whole[..len]).unwrap_err();
         }
@@ -175,14 +128,7 @@ fn a_cut_message_is_an_error_at_every_length() {
 #[test]
 fn any_single_wrong_byte_is_survived() {
     for encoding in BOTH {
-        let whole = encode(
-            encoding,
-            &Deposit {
-                amount: 700,
-                note: Some("n".into()),
-            },
-        )
-        .unwrap();
+        let whole = encode(encoding, &Deposit { amount: 700, note: Some("n".into()) }).unwrap();
         for position in 0..whole.len() {
             for byte in 0..=u8::MAX {
                 let mut bytes = whole.to_vec();
@@ -199,10 +145,7 @@ fn a_deep_enum_is_refused_and_overflows_no_stack() {
     let levels = 1_000_000;
     let too_deep = "nested deeper than 128 levels";
     let nested = [b"\x81\xa1N".repeat(levels), b"\xa3End".to_vec()].concat();
-    assert_eq!(
-        decode::<Chain>(Encoding::MessagePack, &nested),
-        Err(too_deep.to_owned())
-    );
+    assert_eq!(decode::<Chain>(Encoding::MessagePack, &nested), Err(too_deep.to_owned()));
     let json = [br#"{"N":"#.repeat(levels), br#""End""#.to_vec()].concat();
     decode::<Chain>(Encoding::Json, &json).unwrap_err();
 }
@@ -243,10 +186,7 @@ fn a_claimed_length_reserves_nothing() {
                     A: serde::de::SeqAccess<'de>,
                 {
                     let hint = seq.size_hint().unwrap_or(0);
-                    while seq
-                        .next_element::<serde::de::IgnoredAny>()
-                        .is_ok_and(|e| e.is_some())
-                    {}
+                    while seq.next_element::<serde::de::IgnoredAny>().is_ok_and(|e| e.is_some()) {}
                     Err(serde::de::Error::custom(hint))
                 }
             }
@@ -277,11 +217,7 @@ fn the_wrong_arguments_struct_is_refused() {
 
 #[test]
 fn answers_and_the_methods_own_errors_reach_the_caller() {
-    let forms = [
-        ReplyForm::Typed,
-        ReplyForm::Encoded(BOTH[0]),
-        ReplyForm::Encoded(BOTH[1]),
-    ];
+    let forms = [ReplyForm::Typed, ReplyForm::Encoded(BOTH[0]), ReplyForm::Encoded(BOTH[1])];
     for form in forms {
         let ReplyForm::Encoded(encoding) = form else {
             check_answers(form, Encoding::MessagePack);
@@ -295,10 +231,7 @@ fn check_answers(form: ReplyForm, encoding: Encoding) {
     let good = form.result::<u64, String>(Ok(7));
     assert_eq!(good.take::<u64, String>(encoding), Ok(7));
     let bad = form.result::<u64, String>(Err("too little".into()));
-    assert_eq!(
-        bad.take::<u64, String>(encoding),
-        Err(CallError::Actor("too little".into()))
-    );
+    assert_eq!(bad.take::<u64, String>(encoding), Err(CallError::Actor("too little".into())));
     assert_eq!(form.value(7_u64).take_value(encoding), Ok(7_u64));
     assert_eq!(form.value(()).take_value(encoding), Ok(()));
 }

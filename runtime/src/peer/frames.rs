@@ -37,11 +37,7 @@ pub(super) async fn gather<T>(
     wrap: impl Fn(Frame) -> T,
 ) {
     let mut batch = Vec::new();
-    while envelopes
-        .recv_many(&mut batch, ENVELOPES_PER_FRAME_MAX)
-        .await
-        > 0
-    {
+    while envelopes.recv_many(&mut batch, ENVELOPES_PER_FRAME_MAX).await > 0 {
         for frame in frames(std::mem::take(&mut batch)) {
             if out.send(wrap(frame)).await.is_err() {
                 return;
@@ -57,26 +53,14 @@ mod tests {
 
     fn envelope(call: u64, bytes: usize) -> Envelope {
         let arguments = vec![0; bytes].into();
-        Envelope {
-            body: Some(Body::Request(Request {
-                call,
-                arguments,
-                ..Request::default()
-            })),
-        }
+        Envelope { body: Some(Body::Request(Request { call, arguments, ..Request::default() })) }
     }
 
     #[test]
     fn small_envelopes_share_a_frame_and_large_ones_end_it() {
         let sizes = [10, 10, FRAME_BYTES, 10];
-        let envelopes = (0..)
-            .zip(sizes)
-            .map(|(call, bytes)| envelope(call, bytes))
-            .collect();
-        let lens: Vec<_> = frames(envelopes)
-            .iter()
-            .map(|frame| frame.envelopes.len())
-            .collect();
+        let envelopes = (0..).zip(sizes).map(|(call, bytes)| envelope(call, bytes)).collect();
+        let lens: Vec<_> = frames(envelopes).iter().map(|frame| frame.envelopes.len()).collect();
         assert_eq!(lens, [3, 1]);
     }
 }

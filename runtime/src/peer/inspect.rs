@@ -20,11 +20,7 @@ pub(crate) struct InspectService {
 
 impl InspectService {
     pub(crate) fn new(identity: Identity, cluster: Cluster, router: Router) -> Self {
-        Self {
-            identity,
-            cluster,
-            router,
-        }
+        Self { identity, cluster, router }
     }
 }
 
@@ -44,10 +40,7 @@ impl Inspect for InspectService {
         let id =
             ActorId::new(kind, key).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let peeked = self.router.peek(&id);
-        let mut reply = PeekReply {
-            shard: peeked.shard.0,
-            ..PeekReply::default()
-        };
+        let mut reply = PeekReply { shard: peeked.shard.0, ..PeekReply::default() };
         if let Some(route) = peeked.route {
             reply.owner = route.owner.life.node.to_string();
             reply.owner_address.clone_from(&route.owner.address);
@@ -88,11 +81,7 @@ fn snapshot(identity: &Identity, view: &View) -> ClusterSnapshot {
         let owner = record.owner.as_ref().filter(|life| view.alive(life));
         Shard {
             shard,
-            target: record
-                .target
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            target: record.target.as_ref().map(ToString::to_string).unwrap_or_default(),
             owner: owner.map(|life| life.node.to_string()).unwrap_or_default(),
             owner_incarnation: owner.map_or(0, |life| life.incarnation.0),
             epoch: record.epoch.0,

@@ -47,11 +47,7 @@ enum Ended {
 
 impl Link {
     pub(super) fn new(address: &str, identity: Identity, message_bytes_max: usize) -> Self {
-        Self {
-            address: address.to_owned(),
-            identity,
-            message_bytes_max,
-        }
+        Self { address: address.to_owned(), identity, message_bytes_max }
     }
 
     /// Serves calls until the link is idle, the peer can't be reached, or all handles are gone.
@@ -87,24 +83,15 @@ impl Link {
             node: self.identity.node.clone(),
             incarnation: 0,
         };
-        let first = Frame {
-            envelopes: vec![wire::envelope(Body::Hello(hello))],
-        };
-        out.send(first)
-            .await
-            .map_err(|_| "the stream closed".to_owned())?;
+        let first = Frame { envelopes: vec![wire::envelope(Body::Hello(hello))] };
+        out.send(first).await.map_err(|_| "the stream closed".to_owned())?;
         let opening = client.link(ReceiverStream::new(frames));
         let answers = timeout(CONNECT_TIMEOUT, opening)
             .await
             .map_err(|_| "no answer to the hello".to_owned())?
             .map_err(|status| status.message().to_owned())?
             .into_inner();
-        Ok(Open {
-            out,
-            answers,
-            pending: HashMap::new(),
-            last_call: 0,
-        })
+        Ok(Open { out, answers, pending: HashMap::new(), last_call: 0 })
     }
 
     async fn connect(&self) -> Result<Channel, String> {
@@ -196,10 +183,7 @@ impl Open {
                 continue;
             }
             self.last_call += 1;
-            envelopes.push(wire::envelope(Body::Request(wire::request(
-                self.last_call,
-                &call,
-            ))));
+            envelopes.push(wire::envelope(Body::Request(wire::request(self.last_call, &call))));
             self.pending.insert(self.last_call, reply);
         }
         for frame in frames(envelopes) {

@@ -75,11 +75,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) fn new(identity: Identity, message_bytes_max: usize) -> Self {
-        Self {
-            identity,
-            message_bytes_max,
-            links: Mutex::default(),
-        }
+        Self { identity, message_bytes_max, links: Mutex::default() }
     }
 
     /// Makes a call on the node that owns its shard.
@@ -112,6 +108,8 @@ impl Peers {
                 Err(mpsc::error::TrySendError::Closed(same)) => outgoing = same,
             }
         }
+        // Addresses of nodes that are gone leave no trace.
+        links.retain(|_, link| !link.is_closed());
         let (link, calls) = mpsc::channel(CALLS_WAITING_MAX);
         // The channel is new and empty.
         let _ = link.try_send(outgoing);

@@ -1,15 +1,14 @@
 //! The answering side of links.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 
 use futures_util::Stream;
 use greenroom_proto::v1::envelope::Body;
 use greenroom_proto::v1::peer_server::Peer;
 use greenroom_proto::v1::{self, Envelope, Frame, Goodbye, Hello};
+use greenroom_shardlock::OwnedPermit;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,7 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::frames::{FRAMES_WAITING_MAX, gather};
 use super::{Identity, wire};
-use crate::activation::{Answer, Hosted, Job, Submitted};
+use crate::activation::{Answer, Hosted, Job, Submitted, submit};
 use crate::failure::{Failure, FailureCode};
 use crate::payload::Arguments;
 use crate::router::{Router, failed, unknown_kind, unknown_method};
@@ -49,11 +48,7 @@ impl PeerService {
         identity: Identity,
         serving: watch::Receiver<Serving>,
     ) -> Self {
-        Self {
-            router,
-            identity,
-            serving,
-        }
+        Self { router, identity, serving }
     }
 
     fn check(&self, hello: &Hello) -> Result<(), Status> {
@@ -179,12 +174,7 @@ impl Incoming {
         };
         let waiting = match answer {
             Submitted::Answered(answer) => {
-                self.send(Body::Response(wire::response(
-                    number,
-                    answer,
-                    payload_bytes_max,
-                )))
-                .await;
+                self.send(Body::Response(wire::response(number, answer, payload_bytes_max))).await;
                 return;
             }
             Submitted::Waiting(waiting) => waiting,
@@ -205,14 +195,7 @@ impl Incoming {
         };
         let deadline = asked.deadline;
         let submitted = match self.job(request, asked) {
-            Ok((hosted, job)) => {
-                let mut job = Some(job);
-                let submit = poll_fn(|cx| match job.take() {
-                    Some(job) => Poll::Ready(hosted.submit(job, cx)),
-                    None => Poll::Pending,
-                });
-                submit.await
-            }
+            Ok((hosted, job, permit)) => submit(&*hosted, job, permit).await,
             Err(failure) => Submitted::Answered(failed(failure)),
         };
         (submitted, deadline)
@@ -222,44 +205,39 @@ impl Incoming {
         &self,
         request: v1::Request,
         asked: wire::Asked,
-    ) -> Result<(Arc<dyn Hosted>, Job), Failure> {
+    ) -> Result<(Arc<dyn Hosted>, Job, OwnedPermit), Failure> {
         let max = self.router.limits().payload_bytes_max;
         if request.arguments.len() > max {
             let len = request.arguments.len();
             let message = format!("the arguments have {len} bytes, at most {max} are allowed");
             return Err(Failure::new(FailureCode::TooLarge, message));
         }
-        let gates = self.router.gates();
-        let shard = asked.id.shard(gates.shards());
-        let permit = gates
-            .enter_owned_at(shard.0, request.epoch)
+        let shard = asked.id.shard(self.router.gates().shards());
+        let permit = self
+            .router
+            .enter(shard, Some(request.epoch), asked.chain.as_deref())
             .map_err(|refused| {
                 let message = format!("shard {shard} is not open here: {refused}");
                 Failure::new(FailureCode::NotOwner, message)
             })?;
-        let hosted = self
-            .router
-            .hosted(&request.kind)
-            .ok_or_else(|| unknown_kind(&request.kind))?;
+        let hosted =
+            self.router.hosted(&request.kind).ok_or_else(|| unknown_kind(&request.kind))?;
         let (method, spec) = hosted
             .spec()
             .method(&request.method)
             .ok_or_else(|| unknown_method(&request.kind, &request.method))?;
-        let arguments = Arguments::Encoded {
-            encoding: asked.encoding,
-            bytes: request.arguments,
-        };
+        let arguments = Arguments::Encoded { encoding: asked.encoding, bytes: request.arguments };
         let job = Job {
             id: asked.id,
             method,
             access: spec.access,
             arguments,
             deadline: asked.deadline,
-            chain: asked.chain,
+            // As on this node: nobody waits for the turn of a one-way call.
+            chain: asked.chain.filter(|_| !request.one_way),
             one_way: request.one_way,
-            permit,
         };
-        Ok((Arc::clone(hosted), job))
+        Ok((Arc::clone(hosted), job, permit))
     }
 
     async fn send(&self, body: Body) {
@@ -281,13 +259,9 @@ async fn wait(waiting: oneshot::Receiver<Answer>, deadline: Instant) -> Answer {
     let gone = |code, message: &str| failed(Failure::new(code, message).that_may_have_run());
     match timeout_at(deadline, waiting).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => gone(
-            FailureCode::Fenced,
-            "the actor was dropped while the call waited or ran",
-        ),
-        Err(_) => gone(
-            FailureCode::Timeout,
-            "the deadline passed while the call waited or ran",
-        ),
+        Ok(Err(_)) => {
+            gone(FailureCode::Fenced, "the actor was dropped while the call waited or ran")
+        }
+        Err(_) => gone(FailureCode::Timeout, "the deadline passed while the call waited or ran"),
     }
 }

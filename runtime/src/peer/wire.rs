@@ -22,9 +22,8 @@ pub(super) fn envelope(body: Body) -> v1::Envelope {
 pub(super) fn request(number: u64, call: &PeerCall) -> v1::Request {
     let remaining = call.deadline.saturating_duration_since(Instant::now());
     // The wire has the outermost first.
-    let mut chain: Vec<String> = Chain::iter(call.chain.as_deref())
-        .map(ToString::to_string)
-        .collect();
+    let mut chain: Vec<String> =
+        Chain::iter(call.chain.as_deref()).map(ToString::to_string).collect();
     chain.reverse();
     v1::Request {
         call: number,
@@ -66,10 +65,7 @@ pub(super) fn asked(request: &v1::Request) -> Result<Asked, Failure> {
         Ok(v1::Encoding::Json) => Encoding::Json,
         _ => {
             let number = request.encoding;
-            return Err(bad(
-                FailureCode::BadArguments,
-                format!("unknown encoding {number}"),
-            ));
+            return Err(bad(FailureCode::BadArguments, format!("unknown encoding {number}")));
         }
     };
     if request.chain.len() > CHAIN_LEN_MAX {
@@ -78,24 +74,13 @@ pub(super) fn asked(request: &v1::Request) -> Result<Asked, Failure> {
     }
     let mut chain = None;
     for name in &request.chain {
-        let actor = name
-            .split_once('/')
-            .and_then(|(kind, key)| ActorId::new(kind, key).ok());
-        let actor = actor.ok_or_else(|| {
-            bad(
-                FailureCode::BadKey,
-                "the call chain names no actor".to_owned(),
-            )
-        })?;
+        let actor = name.split_once('/').and_then(|(kind, key)| ActorId::new(kind, key).ok());
+        let actor = actor
+            .ok_or_else(|| bad(FailureCode::BadKey, "the call chain names no actor".to_owned()))?;
         chain = Some(Chain::push(chain, actor));
     }
     let remaining = Duration::from_micros(request.remaining_us).min(REMAINING_MAX);
-    Ok(Asked {
-        id,
-        encoding,
-        deadline: Instant::now() + remaining,
-        chain,
-    })
+    Ok(Asked { id, encoding, deadline: Instant::now() + remaining, chain })
 }
 
 pub(super) fn response(call: u64, answer: Answer, payload_bytes_max: usize) -> v1::Response {
@@ -121,10 +106,7 @@ pub(super) fn response(call: u64, answer: Answer, payload_bytes_max: usize) -> v
             Wire::Failure(failure_to_wire(failure))
         }
     };
-    v1::Response {
-        call,
-        outcome: Some(outcome),
-    }
+    v1::Response { call, outcome: Some(outcome) }
 }
 
 pub(super) fn answer(response: v1::Response) -> Answer {
@@ -142,30 +124,14 @@ pub(super) fn answer(response: v1::Response) -> Answer {
 }
 
 fn failure_to_wire(failure: Failure) -> v1::Failure {
-    let Failure {
-        code,
-        message,
-        may_have_run,
-    } = failure;
-    v1::Failure {
-        code: code.as_str().to_owned(),
-        message,
-        may_have_run,
-    }
+    let Failure { code, message, may_have_run } = failure;
+    v1::Failure { code: code.as_str().to_owned(), message, may_have_run }
 }
 
 fn failure_from_wire(failure: v1::Failure) -> Failure {
-    let v1::Failure {
-        code,
-        message,
-        may_have_run,
-    } = failure;
+    let v1::Failure { code, message, may_have_run } = failure;
     match FailureCode::from_str(&code) {
-        Ok(code) => Failure {
-            code,
-            message,
-            may_have_run,
-        },
+        Ok(code) => Failure { code, message, may_have_run },
         // A newer peer's code: keep its name and its word on whether the call may have run.
         Err(unknown) => Failure {
             code: FailureCode::BadReply,
@@ -182,27 +148,17 @@ mod tests {
     #[test]
     fn a_failure_survives_the_wire() {
         for code in FailureCode::ALL {
-            let failure = Failure {
-                code: *code,
-                message: "why".into(),
-                may_have_run: true,
-            };
+            let failure = Failure { code: *code, message: "why".into(), may_have_run: true };
             assert_eq!(failure_from_wire(failure_to_wire(failure.clone())), failure);
         }
     }
 
     #[test]
     fn a_newer_peers_code_keeps_its_name() {
-        let failure = v1::Failure {
-            code: "melted".into(),
-            message: "hot".into(),
-            may_have_run: false,
-        };
+        let failure =
+            v1::Failure { code: "melted".into(), message: "hot".into(), may_have_run: false };
         let read = failure_from_wire(failure);
-        assert!(
-            read.message.contains("melted") && read.message.contains("hot"),
-            "{read:?}"
-        );
+        assert!(read.message.contains("melted") && read.message.contains("hot"), "{read:?}");
         assert!(!read.may_have_run);
     }
 
@@ -217,31 +173,17 @@ mod tests {
             ..v1::Request::default()
         };
         let read = asked(&good).unwrap();
-        let chain: Vec<_> = Chain::iter(read.chain.as_deref())
-            .map(ToString::to_string)
-            .collect();
+        let chain: Vec<_> = Chain::iter(read.chain.as_deref()).map(ToString::to_string).collect();
         assert_eq!(chain, ["k/inner/1", "k/outer"]);
         let code = |change: fn(&mut v1::Request)| {
             let mut request = good.clone();
             change(&mut request);
             asked(&request).err().map(|failure| failure.code)
         };
-        assert_eq!(
-            code(|request| request.key.clear()),
-            Some(FailureCode::BadKey)
-        );
-        assert_eq!(
-            code(|request| request.kind = "K K".into()),
-            Some(FailureCode::BadKey)
-        );
-        assert_eq!(
-            code(|request| request.encoding = 9),
-            Some(FailureCode::BadArguments)
-        );
-        assert_eq!(
-            code(|request| request.chain = vec!["x".into()]),
-            Some(FailureCode::BadKey)
-        );
+        assert_eq!(code(|request| request.key.clear()), Some(FailureCode::BadKey));
+        assert_eq!(code(|request| request.kind = "K K".into()), Some(FailureCode::BadKey));
+        assert_eq!(code(|request| request.encoding = 9), Some(FailureCode::BadArguments));
+        assert_eq!(code(|request| request.chain = vec!["x".into()]), Some(FailureCode::BadKey));
         let endless = |request: &mut v1::Request| request.chain = vec!["k/a".into(); 65];
         assert_eq!(code(endless), Some(FailureCode::Cycle));
     }

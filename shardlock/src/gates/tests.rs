@@ -52,10 +52,7 @@ async fn a_deadline_that_comes_after_the_drain_revokes_nothing() {
     let begin = Instant::now();
     let closing = closing_and_drained_untold(&gates);
     assert_eq!(closing.await, Closed::Drained);
-    assert!(
-        Instant::now() >= begin + HOUR,
-        "there was nobody to wake it"
-    );
+    assert!(Instant::now() >= begin + HOUR, "there was nobody to wake it");
     assert_eq!(gates.rounds().len(), 0);
     gates.tell_drained(0);
     assert_eq!(gates.state(0), GateState::Closed { last_epoch: 1 });

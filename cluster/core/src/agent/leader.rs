@@ -30,10 +30,8 @@ pub(super) struct Leading {
 impl Leading {
     /// Answers whether the members changed.
     pub(super) fn observe_members(&mut self, view: &View, now: Moment) -> bool {
-        let members: Vec<_> = view
-            .members()
-            .map(|member| (member.life, member.record.state))
-            .collect();
+        let members: Vec<_> =
+            view.members().map(|member| (member.life, member.record.state)).collect();
         if members == self.members {
             return false;
         }
@@ -97,19 +95,12 @@ impl Agent {
     ) {
         let (leader, _) = self.view.leader();
         let term = leader.map_or(Term(0), |leader| leader.term).next();
-        let mut guards = vec![
-            Guard::ModRevision(Key::Leader, revision),
-            Guard::alive(life),
-        ];
+        let mut guards = vec![Guard::ModRevision(Key::Leader, revision), Guard::alive(life)];
         guards.extend(more_guards);
-        let record = LeaderRecord {
-            holder: Some(life.clone()),
-            term,
-        };
+        let record = LeaderRecord { holder: Some(life.clone()), term };
         let mut writes = vec![Write::Put(Key::Leader, Record::Leader(record))];
         writes.extend(more_writes);
-        self.requests
-            .submit(Purpose::Elect, Transaction { guards, writes });
+        self.requests.submit(Purpose::Elect, Transaction { guards, writes });
     }
 
     fn look_for_the_dead(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -143,10 +134,7 @@ impl Agent {
             return;
         }
         let window = self.config.timing.window;
-        effects.push(Effect::Tell(Notice::Burying {
-            life: life.clone(),
-            silent_for: window,
-        }));
+        effects.push(Effect::Tell(Notice::Burying { life: life.clone(), silent_for: window }));
         let silence = Guard::ModRevision(Key::Heartbeat(life.node.clone()), mod_revision);
         let burial = self.burial(life);
         let (leader, leader_revision) = self.view.leader();
@@ -154,27 +142,13 @@ impl Agent {
         match (self.phase.clone(), self.own_term()) {
             // A former life of this very node, which nobody else may be left to bury.
             (Phase::Joining { .. }, _) if life.node == self.config.node => {
-                self.requests.submit(
-                    Purpose::Bury,
-                    Transaction {
-                        guards: vec![silence],
-                        writes: burial,
-                    },
-                );
+                self.requests
+                    .submit(Purpose::Bury, Transaction { guards: vec![silence], writes: burial });
             }
             (Phase::Active(me), Some((_, revision))) => {
-                let guards = vec![
-                    silence,
-                    Guard::ModRevision(Key::Leader, revision),
-                    Guard::alive(&me),
-                ];
-                self.requests.submit(
-                    Purpose::Bury,
-                    Transaction {
-                        guards,
-                        writes: burial,
-                    },
-                );
+                let guards =
+                    vec![silence, Guard::ModRevision(Key::Leader, revision), Guard::alive(&me)];
+                self.requests.submit(Purpose::Bury, Transaction { guards, writes: burial });
             }
             (Phase::Active(me), None) if of_the_leader => {
                 self.take_the_lead(&me, leader_revision, vec![silence], burial);
@@ -188,10 +162,7 @@ impl Agent {
         if let Some(record) = self.view.node(&life.node) {
             let mut record = record.clone();
             record.state = NodeState::Dead;
-            writes.push(Write::Put(
-                Key::Node(life.node.clone()),
-                Record::Node(record),
-            ));
+            writes.push(Write::Put(Key::Node(life.node.clone()), Record::Node(record)));
         }
         writes
     }
@@ -202,19 +173,11 @@ impl Agent {
             return;
         }
         self.leading.plan_due = false;
-        let members: Vec<Member> = self
-            .view
-            .members()
-            .map(|member| member_of(&member))
-            .collect();
+        let members: Vec<Member> = self.view.members().map(|member| member_of(&member)).collect();
         let nodes: Vec<NodeId> = members.iter().map(|member| member.node.clone()).collect();
         let shards = placements(&self.view, &nodes);
         let stable_for = now.moment.since(self.leading.stable_since);
-        let problem = Problem {
-            members: &members,
-            shards: &shards,
-            stable_for,
-        };
+        let problem = Problem { members: &members, shards: &shards, stable_for };
         let policy = &self.config.policy;
         let mut plan = if self.leading.rebalancing {
             planner::plan(&problem, &policy.finishing())
@@ -227,8 +190,7 @@ impl Agent {
             Some(_) => {}
         }
         // A shard that this very node is claiming or releasing is looked at next time.
-        plan.moves
-            .retain(|step| !self.requests.is_busy(&Key::Shard(step.shard)));
+        plan.moves.retain(|step| !self.requests.is_busy(&Key::Shard(step.shard)));
         // Shards of one target together, so that its node claims them in one transaction too.
         plan.moves.sort_by_key(|step| step.to);
         self.tell_plan(&plan, effects);
@@ -240,12 +202,7 @@ impl Agent {
 
     fn tell_plan(&mut self, plan: &Plan, effects: &mut Vec<Effect>) {
         if !plan.moves.is_empty() {
-            let count = |reason| {
-                plan.moves
-                    .iter()
-                    .filter(|step| step.reason == reason)
-                    .count()
-            };
+            let count = |reason| plan.moves.iter().filter(|step| step.reason == reason).count();
             effects.push(Effect::Tell(Notice::Planned {
                 orphans: count(MoveReason::Orphan),
                 recalls: count(MoveReason::Recall),
@@ -270,17 +227,11 @@ impl Agent {
         leader_revision: u64,
         now: Now,
     ) -> Transaction {
-        let mut guards = vec![
-            Guard::ModRevision(Key::Leader, leader_revision),
-            Guard::alive(life),
-        ];
+        let mut guards = vec![Guard::ModRevision(Key::Leader, leader_revision), Guard::alive(life)];
         let mut writes = Vec::with_capacity(moves.len());
         for step in moves {
             let slot = self.view.shard(step.shard);
-            guards.push(Guard::ModRevision(
-                Key::Shard(step.shard),
-                slot.mod_revision,
-            ));
+            guards.push(Guard::ModRevision(Key::Shard(step.shard), slot.mod_revision));
             let mut record = slot.record.clone();
             record.target = Some(nodes[step.to].clone());
             record.reason = Cow::Owned(step.reason.to_string());

@@ -77,10 +77,7 @@ impl Agent {
         }
         if !told {
             let window = self.config.timing.window;
-            effects.push(Effect::Tell(Notice::NameInUse {
-                by: life.clone(),
-                window,
-            }));
+            effects.push(Effect::Tell(Notice::NameInUse { by: life.clone(), window }));
             self.phase = Phase::Joining { told: true };
         }
         if let Some(mod_revision) = self.silent_enough(&life, now.moment) {
@@ -92,11 +89,7 @@ impl Agent {
         if self.requests.any(Purpose::Join) {
             return;
         }
-        let record = HeartbeatRecord {
-            incarnation: None,
-            sequence: 0,
-            nonce: self.nonce,
-        };
+        let record = HeartbeatRecord { incarnation: None, sequence: 0, nonce: self.nonce };
         let key = Key::Heartbeat(me);
         self.requests.submit(
             Purpose::Join,
@@ -120,10 +113,7 @@ impl Agent {
         let write = self.node_record(life, state);
         self.requests.submit(
             Purpose::Register,
-            Transaction {
-                guards: vec![Guard::alive(life)],
-                writes: vec![write],
-            },
+            Transaction { guards: vec![Guard::alive(life)], writes: vec![write] },
         );
     }
 
@@ -189,10 +179,7 @@ impl Agent {
         self.requests.submit(
             Purpose::Resign,
             Transaction {
-                guards: vec![
-                    Guard::ModRevision(Key::Leader, revision),
-                    Guard::alive(&life),
-                ],
+                guards: vec![Guard::ModRevision(Key::Leader, revision), Guard::alive(&life)],
                 writes: vec![Write::Put(Key::Leader, Record::Leader(record))],
             },
         );

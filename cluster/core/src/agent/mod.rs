@@ -242,8 +242,7 @@ impl Agent {
 
     /// How many shards are targeted at this node, and how many of those it serves.
     pub fn claimed_of_targeted(&self) -> (usize, usize) {
-        self.shards
-            .claimed_of_targeted(&self.view, &self.config.node)
+        self.shards.claimed_of_targeted(&self.view, &self.config.node)
     }
 
     /// The shards whose gates may be open here: opened, and not yet reported as drained.
@@ -280,10 +279,7 @@ impl Agent {
             Event::Committed { request, outcome } => self.answered(now, request, outcome, effects),
             Event::Read { request, entries } => self.was_read(now, request, entries, effects),
             Event::HeartbeatRefused { incarnation } => {
-                if self
-                    .life()
-                    .is_some_and(|life| life.incarnation == incarnation)
-                {
+                if self.life().is_some_and(|life| life.incarnation == incarnation) {
                     self.fence(effects);
                 }
             }
@@ -368,22 +364,10 @@ impl Agent {
                     _ => None,
                 };
                 let create_revision = create_revision.unwrap_or(revision);
-                let held = Some(Held {
-                    create_revision,
-                    mod_revision: revision,
-                    record,
-                });
-                Entry {
-                    key,
-                    revision,
-                    held,
-                }
+                let held = Some(Held { create_revision, mod_revision: revision, record });
+                Entry { key, revision, held }
             }
-            Write::Delete(key) => Entry {
-                key,
-                revision,
-                held: None,
-            },
+            Write::Delete(key) => Entry { key, revision, held: None },
         };
         transaction.writes.into_iter().map(entry).collect()
     }
@@ -482,8 +466,7 @@ impl Agent {
         }
         let request = self.requests.next_id();
         let keys = vec![Key::Heartbeat(life.node.clone())];
-        self.reads
-            .insert(request, Reading::Confirm { life, mod_revision });
+        self.reads.insert(request, Reading::Confirm { life, mod_revision });
         effects.push(Effect::Read { request, keys });
     }
 

@@ -92,59 +92,33 @@ impl fmt::Display for Notice {
                 "the name is held by {by}; waiting until its heartbeat was silent for {window:?}"
             ),
             Self::Fenced(life) => {
-                write!(
-                    f,
-                    "{life} was declared dead; dropping its activations and joining again"
-                )
+                write!(f, "{life} was declared dead; dropping its activations and joining again")
             }
             Self::Elected(term) => write!(f, "leads with term {term}"),
             Self::Resigned(term) => write!(f, "resigned from term {term}"),
             Self::Burying { life, silent_for } => {
-                write!(
-                    f,
-                    "declaring {life} dead: heartbeat unchanged for {silent_for:?}"
-                )
+                write!(f, "declaring {life} dead: heartbeat unchanged for {silent_for:?}")
             }
-            Self::Planned {
-                orphans,
-                recalls,
-                drains,
-                rebalanced,
-            } => write!(
+            Self::Planned { orphans, recalls, drains, rebalanced } => write!(
                 f,
                 "gave targets to {orphans} orphans, recalled {recalls}, moved {drains} shards off \
                  draining nodes and {rebalanced} for balance"
             ),
             Self::Idle(reason) => write!(f, "no rebalancing: {reason}"),
             Self::Claiming { shards } => write!(f, "claiming {shards} shards"),
-            Self::Draining {
-                shards,
-                to: Some(to),
-            } => write!(f, "handing {shards} shards to {to}"),
+            Self::Draining { shards, to: Some(to) } => write!(f, "handing {shards} shards to {to}"),
             Self::Draining { shards, to: None } => write!(f, "handing {shards} shards over"),
             Self::Conflict { purpose } => {
                 write!(f, "{purpose}: someone else wrote first; deciding afresh")
             }
-            Self::StoreFailed {
-                purpose,
-                permanent: false,
-            } => {
+            Self::StoreFailed { purpose, permanent: false } => {
                 write!(f, "{purpose}: the store is unavailable; trying again")
             }
-            Self::StoreFailed {
-                purpose,
-                permanent: true,
-            } => {
-                write!(
-                    f,
-                    "{purpose}: the store refuses; trying again, but a person must look"
-                )
+            Self::StoreFailed { purpose, permanent: true } => {
+                write!(f, "{purpose}: the store refuses; trying again, but a person must look")
             }
             Self::ReplyLost { purpose } => {
-                write!(
-                    f,
-                    "{purpose}: the store's answer was lost; reading what became of it"
-                )
+                write!(f, "{purpose}: the store's answer was lost; reading what became of it")
             }
             Self::OtherCluster { ours, theirs } => write!(
                 f,

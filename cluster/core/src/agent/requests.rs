@@ -119,12 +119,8 @@ impl Requests {
     }
 
     pub(super) fn submit(&mut self, purpose: Purpose, transaction: Transaction) {
-        self.busy
-            .extend(transaction.writes.iter().map(|write| write.key().clone()));
-        self.outbox.push_back(Pending {
-            purpose,
-            transaction,
-        });
+        self.busy.extend(transaction.writes.iter().map(|write| write.key().clone()));
+        self.outbox.push_back(Pending { purpose, transaction });
     }
 
     /// Starts what the limit of transactions in flight allows.
@@ -134,10 +130,7 @@ impl Requests {
                 return;
             };
             let request = self.next_id();
-            effects.push(Effect::Commit {
-                request,
-                transaction: pending.transaction.clone(),
-            });
+            effects.push(Effect::Commit { request, transaction: pending.transaction.clone() });
             self.in_flight.insert(request, pending);
         }
     }
@@ -158,9 +151,7 @@ impl Requests {
     /// The keys that the request writes.
     pub(super) fn written_keys(&self, request: RequestId) -> Vec<Key> {
         let pending = self.in_flight.get(&request);
-        let writes = pending
-            .into_iter()
-            .flat_map(|pending| &pending.transaction.writes);
+        let writes = pending.into_iter().flat_map(|pending| &pending.transaction.writes);
         writes.map(Write::key).cloned().collect()
     }
 

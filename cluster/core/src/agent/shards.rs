@@ -93,9 +93,7 @@ impl Shards {
     pub(super) fn route(&mut self, view: &View, effects: &mut Vec<Effect>) {
         let mut changed = Vec::new();
         for &shard in &self.dirty_list {
-            let route = view
-                .live_owner(shard)
-                .map(|(life, epoch)| (life.clone(), epoch));
+            let route = view.live_owner(shard).map(|(life, epoch)| (life.clone(), epoch));
             let known = &mut self.routes[shard.0 as usize];
             if *known != route {
                 known.clone_from(&route);
@@ -121,10 +119,7 @@ impl Shards {
             .zip(&self.local)
             .filter(|(slot, _)| slot.record.target.as_ref() == Some(me));
         mine.fold((0, 0), |(claimed, targeted), (_, local)| {
-            (
-                claimed + usize::from(matches!(local, Local::Open(_))),
-                targeted + 1,
-            )
+            (claimed + usize::from(matches!(local, Local::Open(_))), targeted + 1)
         })
     }
 }
@@ -177,9 +172,7 @@ impl Agent {
             effects.push(Effect::Drain(drained));
         }
         if !claims.is_empty() {
-            effects.push(Effect::Tell(Notice::Claiming {
-                shards: claims.len(),
-            }));
+            effects.push(Effect::Tell(Notice::Claiming { shards: claims.len() }));
         }
         self.submit_each(Purpose::Claim, &claims, &life, now);
         self.submit_each(Purpose::Release, &releases, &life, now);
@@ -192,10 +185,7 @@ impl Agent {
         let wanted = record.target.as_ref() == Some(&life.node) && !leaves;
         let taken = |target: &NodeId| {
             *target != life.node
-                && self
-                    .view
-                    .member(target)
-                    .is_some_and(|member| member.takes_shards())
+                && self.view.member(target).is_some_and(|member| member.takes_shards())
         };
         let unwanted = alone || record.target.as_ref().is_some_and(taken);
         match self.shards.local[shard.0 as usize] {
@@ -214,34 +204,23 @@ impl Agent {
     }
 
     fn draining_notice(&self, drained: &[(ShardId, Epoch)]) -> Notice {
-        let mut targets = drained
-            .iter()
-            .map(|(shard, _)| &self.view.shard(*shard).record.target);
+        let mut targets = drained.iter().map(|(shard, _)| &self.view.shard(*shard).record.target);
         let first = targets.next().cloned().flatten();
         let to = first.filter(|first| targets.all(|target| target.as_ref() == Some(first)));
-        Notice::Draining {
-            shards: drained.len(),
-            to,
-        }
+        Notice::Draining { shards: drained.len(), to }
     }
 
     /// Claims or releases shards, as many in a transaction as its guards allow.
     fn submit_each(&mut self, purpose: Purpose, shards: &[ShardId], life: &Life, now: Now) {
-        let begin = || Transaction {
-            guards: vec![Guard::alive(life)],
-            writes: Vec::new(),
-        };
+        let begin = || Transaction { guards: vec![Guard::alive(life)], writes: Vec::new() };
         let mut transaction = begin();
         for &shard in shards {
             // The shard's own guard, and perhaps one for its former owner.
             if transaction.guards.len() + 2 > GUARDS_PER_TRANSACTION_MAX {
-                self.requests
-                    .submit(purpose, std::mem::replace(&mut transaction, begin()));
+                self.requests.submit(purpose, std::mem::replace(&mut transaction, begin()));
             }
             let slot = self.view.shard(shard);
-            transaction
-                .guards
-                .push(Guard::ModRevision(Key::Shard(shard), slot.mod_revision));
+            transaction.guards.push(Guard::ModRevision(Key::Shard(shard), slot.mod_revision));
             let mut record = slot.record.clone();
             record.since_ms = now.wall_ms;
             if purpose == Purpose::Claim {
@@ -251,9 +230,7 @@ impl Agent {
             } else {
                 record.owner = None;
             }
-            transaction
-                .writes
-                .push(Write::Put(Key::Shard(shard), Record::Shard(record)));
+            transaction.writes.push(Write::Put(Key::Shard(shard), Record::Shard(record)));
             // To be looked at again when the answer is there.
             self.shards.touch(shard);
         }

@@ -22,26 +22,14 @@ struct Watch {
 impl Silence {
     /// Looks at all heartbeats; a stopwatch starts anew when its key changed.
     pub(super) fn observe(&mut self, view: &View, now: Moment) {
-        self.watches
-            .retain(|node, _| view.heartbeat(node).is_some());
+        self.watches.retain(|node, _| view.heartbeat(node).is_some());
         for (node, beat) in view.heartbeats() {
             let mod_revision = beat.mod_revision;
             match self.watches.get_mut(node) {
                 Some(watch) if watch.mod_revision == mod_revision => {}
-                Some(watch) => {
-                    *watch = Watch {
-                        mod_revision,
-                        since: now,
-                    }
-                }
+                Some(watch) => *watch = Watch { mod_revision, since: now },
                 None => {
-                    self.watches.insert(
-                        node.clone(),
-                        Watch {
-                            mod_revision,
-                            since: now,
-                        },
-                    );
+                    self.watches.insert(node.clone(), Watch { mod_revision, since: now });
                 }
             }
         }

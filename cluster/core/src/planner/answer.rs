@@ -98,12 +98,7 @@ impl fmt::Display for Idle {
             Self::InMotion { shards: 1 } => f.write_str("1 shard is still moving"),
             Self::InMotion { shards } => write!(f, "{shards} shards are still moving"),
             Self::Balanced => f.write_str("every node is within one shard of its share"),
-            Self::WithinThreshold {
-                node,
-                load,
-                share,
-                tolerance,
-            } => write!(
+            Self::WithinThreshold { node, load, share, tolerance } => write!(
                 f,
                 "every node is near enough to its share: {node} is the furthest off, with {load} \
                  shards for a share of {share}, and may be off by {tolerance}"

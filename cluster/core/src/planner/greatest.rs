@@ -18,9 +18,7 @@ pub(super) struct Greatest {
 impl FromIterator<(MemberIndex, usize)> for Greatest {
     fn from_iter<I: IntoIterator<Item = (MemberIndex, usize)>>(units: I) -> Self {
         let with_units = units.into_iter().filter(|(_, units)| *units > 0);
-        Self {
-            heap: with_units.map(|(i, units)| (units, Reverse(i))).collect(),
-        }
+        Self { heap: with_units.map(|(i, units)| (units, Reverse(i))).collect() }
     }
 }
 

@@ -25,11 +25,7 @@ pub struct Member {
 impl Member {
     /// What the member weighs in the apportionment: nothing while it takes no shards.
     pub(super) fn effective_weight(&self) -> u64 {
-        if self.takes_shards {
-            u64::from(self.weight.clamp(1, WEIGHT_MAX))
-        } else {
-            0
-        }
+        if self.takes_shards { u64::from(self.weight.clamp(1, WEIGHT_MAX)) } else { 0 }
     }
 }
 
@@ -80,10 +76,7 @@ impl Policy {
     /// [`Idle::Balanced`](super::Idle::Balanced) or the membership changes.
     #[must_use]
     pub fn finishing(&self) -> Self {
-        Self {
-            imbalance_threshold_permille: 0,
-            ..self.clone()
-        }
+        Self { imbalance_threshold_permille: 0, ..self.clone() }
     }
 
     pub(super) fn batch_len(&self) -> usize {

@@ -21,10 +21,7 @@ pub(super) fn rebalance(
     let goals = goals(problem.members, loads, problem.shards.len());
     let differences = |of: fn(usize, usize) -> usize| -> Greatest {
         let pairs = loads.iter().zip(&goals);
-        pairs
-            .map(|(load, goal)| of(*load, *goal))
-            .enumerate()
-            .collect()
+        pairs.map(|(load, goal)| of(*load, *goal)).enumerate().collect()
     };
     // Loads and goals have the same sum, so there are as many vacancies as surplus shards.
     let surplus = differences(usize::saturating_sub);
@@ -51,12 +48,8 @@ fn check_imbalance(problem: &Problem<'_>, policy: &Policy, loads: &[usize]) -> R
         }
         if off > most_off {
             most_off = off;
-            idle = Idle::WithinThreshold {
-                node: member.node.clone(),
-                load: *load,
-                share,
-                tolerance,
-            };
+            idle =
+                Idle::WithinThreshold { node: member.node.clone(), load: *load, share, tolerance };
         }
     }
     Err(idle)

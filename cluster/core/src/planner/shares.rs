@@ -29,10 +29,7 @@ fn apportion(
     shards: usize,
     prefer: impl Fn(usize, usize) -> bool,
 ) -> Vec<usize> {
-    let weights: Vec<u128> = members
-        .iter()
-        .map(|m| u128::from(m.effective_weight()))
-        .collect();
+    let weights: Vec<u128> = members.iter().map(|m| u128::from(m.effective_weight())).collect();
     let total: u128 = weights.iter().sum();
     if total == 0 {
         return vec![0; members.len()];

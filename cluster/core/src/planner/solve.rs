@@ -14,37 +14,22 @@ use super::survey::Survey;
 /// and planning again leads, in a bounded number of rounds, to a plan without moves.
 pub fn plan(problem: &Problem<'_>, policy: &Policy) -> Plan {
     if !problem.members.iter().any(|member| member.takes_shards) {
-        return Plan {
-            moves: Vec::new(),
-            idle: Some(Idle::NoMembers),
-        };
+        return Plan { moves: Vec::new(), idle: Some(Idle::NoMembers) };
     }
     let survey = Survey::of(problem);
     let moves = urgent_moves(problem, policy, &survey);
     if problem.stable_for < policy.stability {
-        let idle = Idle::Unstable {
-            stable_for: problem.stable_for,
-            needed: policy.stability,
-        };
-        return Plan {
-            moves,
-            idle: Some(idle),
-        };
+        let idle = Idle::Unstable { stable_for: problem.stable_for, needed: policy.stability };
+        return Plan { moves, idle: Some(idle) };
     }
     // A draining member that still has shards always has one in flight, so this covers them too.
     let shards = survey.in_motion + moves.len();
     if shards > 0 {
-        return Plan {
-            moves,
-            idle: Some(Idle::InMotion { shards }),
-        };
+        return Plan { moves, idle: Some(Idle::InMotion { shards }) };
     }
     match rebalance(problem, policy, &survey.loads) {
         Ok(moves) => Plan { moves, idle: None },
-        Err(idle) => Plan {
-            moves,
-            idle: Some(idle),
-        },
+        Err(idle) => Plan { moves, idle: Some(idle) },
     }
 }
 
@@ -56,21 +41,14 @@ pub fn plan(problem: &Problem<'_>, policy: &Policy) -> Plan {
 fn urgent_moves(problem: &Problem<'_>, policy: &Policy, survey: &Survey) -> Vec<Move> {
     let goals = goals(problem.members, &survey.loads, problem.shards.len());
     let vacancies = goals.iter().zip(&survey.loads);
-    let mut vacancies: Greatest = vacancies
-        .map(|(goal, load)| goal.saturating_sub(*load))
-        .enumerate()
-        .collect();
+    let mut vacancies: Greatest =
+        vacancies.map(|(goal, load)| goal.saturating_sub(*load)).enumerate().collect();
 
     // The side that ends first must stand first in each `zip`: it is asked first, and a vacancy
     // that is drawn in vain would be lost.
     let orphans = survey.orphans.iter().zip(&mut vacancies);
     let mut moves: Vec<Move> = orphans
-        .map(|(shard, to)| Move {
-            shard: *shard,
-            from: None,
-            to,
-            reason: MoveReason::Orphan,
-        })
+        .map(|(shard, to)| Move { shard: *shard, from: None, to, reason: MoveReason::Orphan })
         .collect();
 
     moves.extend(survey.recalls.iter().map(|(shard, owner)| Move {

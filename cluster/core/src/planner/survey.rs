@@ -27,18 +27,13 @@ pub(super) struct Survey {
 
 impl Survey {
     pub(super) fn of(problem: &Problem<'_>) -> Self {
-        let mut survey = Self {
-            loads: vec![0; problem.members.len()],
-            ..Self::default()
-        };
+        let mut survey = Self { loads: vec![0; problem.members.len()], ..Self::default() };
         for (number, placement) in problem.shards.iter().enumerate() {
             // A cluster has at most 65,536 shards.
             survey.add(ShardId(number as u32), *placement, problem.members);
         }
         // One draining member is emptied before the next, so that the first may leave early.
-        survey
-            .drains
-            .sort_unstable_by_key(|(shard, owner)| (*owner, *shard));
+        survey.drains.sort_unstable_by_key(|(shard, owner)| (*owner, *shard));
         survey
     }
 

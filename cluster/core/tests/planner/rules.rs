@@ -8,50 +8,22 @@ use greenroom_core::planner::{Idle, Move, MoveReason, Policy, shares};
 use crate::support::{Cluster, at_rest, members, placed, policy};
 
 fn step(shard: u32, from: Option<usize>, to: usize, reason: MoveReason) -> Move {
-    Move {
-        shard: ShardId(shard),
-        from,
-        to,
-        reason,
-    }
+    Move { shard: ShardId(shard), from, to, reason }
 }
 
 fn batches_of(batch_len_max: usize) -> Policy {
-    Policy {
-        batch_len_max,
-        ..policy()
-    }
+    Policy { batch_len_max, ..policy() }
 }
 
 #[test]
 fn shares_are_apportioned_by_largest_remainder() {
-    assert_eq!(
-        shares(&members(&[1, 1, 1]), 8),
-        [3, 3, 2],
-        "ties go to whoever is first"
-    );
+    assert_eq!(shares(&members(&[1, 1, 1]), 8), [3, 3, 2], "ties go to whoever is first");
     assert_eq!(shares(&members(&[1, 2, 1]), 8), [2, 4, 2]);
-    assert_eq!(
-        shares(&members(&[1, 2]), 4),
-        [1, 3],
-        "2.67 is nearer to 3 than 1.33 to 2"
-    );
-    assert_eq!(
-        shares(&members(&[10, 7, 3]), 10),
-        [5, 4, 1],
-        "3.5 and 1.5 tie, one shard is left"
-    );
-    assert_eq!(
-        shares(&members(&[1, -1, 1]), 9),
-        [5, 0, 4],
-        "who drains has none"
-    );
+    assert_eq!(shares(&members(&[1, 2]), 4), [1, 3], "2.67 is nearer to 3 than 1.33 to 2");
+    assert_eq!(shares(&members(&[10, 7, 3]), 10), [5, 4, 1], "3.5 and 1.5 tie, one shard is left");
+    assert_eq!(shares(&members(&[1, -1, 1]), 9), [5, 0, 4], "who drains has none");
     assert_eq!(shares(&members(&[-1]), 9), [0]);
-    assert_eq!(
-        shares(&members(&[0, 5000]), 1001),
-        [1, 1000],
-        "weights are bounded"
-    );
+    assert_eq!(shares(&members(&[0, 5000]), 1001), [1, 1000], "weights are bounded");
     assert!(shares(&[], 9).is_empty());
 }
 
@@ -59,14 +31,7 @@ fn shares_are_apportioned_by_largest_remainder() {
 fn orphans_get_a_target_at_once() {
     // Shard 0 had a target that has since begun to drain; 1 and 2 have nobody at all.
     let mut shards = at_rest(&[0, 3, 1, 0]);
-    shards.splice(
-        0..0,
-        [
-            placed(None, Some(3)),
-            placed(None, None),
-            placed(None, None),
-        ],
-    );
+    shards.splice(0..0, [placed(None, Some(3)), placed(None, None), placed(None, None)]);
     let cluster = Cluster::new(&[1, 1, 1, -1], shards);
     let plan = cluster.plan_at(Duration::ZERO, &policy());
     let orphan = |shard, to| step(shard, None, to, MoveReason::Orphan);
@@ -77,11 +42,7 @@ fn orphans_get_a_target_at_once() {
 
 #[test]
 fn a_shard_on_its_way_to_its_first_owner_is_left_alone() {
-    let shards = vec![
-        placed(None, Some(0)),
-        placed(Some(0), Some(0)),
-        placed(None, Some(0)),
-    ];
+    let shards = vec![placed(None, Some(0)), placed(Some(0), Some(0)), placed(None, Some(0))];
     let plan = Cluster::new(&[1, 1], shards).plan(&policy());
     assert_eq!(plan.moves, []);
     assert_eq!(plan.idle, Some(Idle::InMotion { shards: 2 }));
@@ -95,11 +56,7 @@ fn orphans_are_not_bounded_by_the_batch() {
 
 #[test]
 fn a_shard_whose_new_node_dies_or_drains_stays_with_its_owner() {
-    let shards = vec![
-        placed(Some(0), None),
-        placed(Some(0), Some(1)),
-        placed(Some(0), Some(0)),
-    ];
+    let shards = vec![placed(Some(0), None), placed(Some(0), Some(1)), placed(Some(0), Some(0))];
     let cluster = Cluster::new(&[1, -1], shards);
     let plan = cluster.plan_at(Duration::ZERO, &batches_of(1));
     let recall = |shard| step(shard, Some(0), 0, MoveReason::Recall);
@@ -133,15 +90,8 @@ fn a_draining_member_hands_over_in_batches_whatever_the_stability() {
     let first = cluster.plan_at(Duration::ZERO, &batches_of(3));
     assert_eq!(first.moves, [drain(2, 2), drain(3, 2), drain(4, 0)]);
     cluster.apply(&first);
-    assert_eq!(
-        cluster.plan(&batches_of(3)).moves,
-        [],
-        "three are in flight already"
-    );
-    assert_eq!(
-        cluster.plan(&batches_of(3)).idle,
-        Some(Idle::InMotion { shards: 3 })
-    );
+    assert_eq!(cluster.plan(&batches_of(3)).moves, [], "three are in flight already");
+    assert_eq!(cluster.plan(&batches_of(3)).idle, Some(Idle::InMotion { shards: 3 }));
 
     cluster.settle(3);
     assert_eq!(cluster.plan(&batches_of(3)).moves, [drain(5, 2)]);
@@ -149,11 +99,7 @@ fn a_draining_member_hands_over_in_batches_whatever_the_stability() {
 
 #[test]
 fn draining_members_are_emptied_one_after_the_other() {
-    let shards = vec![
-        placed(Some(1), Some(1)),
-        placed(Some(0), Some(0)),
-        placed(Some(0), None),
-    ];
+    let shards = vec![placed(Some(1), Some(1)), placed(Some(0), Some(0)), placed(Some(0), None)];
     let plan = Cluster::new(&[-1, -1, 1], shards).plan(&batches_of(2));
     let drain = |shard| step(shard, Some(0), 2, MoveReason::Drain);
     assert_eq!(plan.moves, [drain(1), drain(2)]);
@@ -161,11 +107,7 @@ fn draining_members_are_emptied_one_after_the_other() {
 
 #[test]
 fn a_shard_in_flight_between_draining_members_is_redirected_beyond_the_batch() {
-    let shards = vec![
-        placed(Some(0), Some(1)),
-        placed(Some(0), Some(1)),
-        placed(Some(0), Some(0)),
-    ];
+    let shards = vec![placed(Some(0), Some(1)), placed(Some(0), Some(1)), placed(Some(0), Some(0))];
     let plan = Cluster::new(&[-1, -1, 1], shards).plan(&batches_of(1));
     let redirect = |shard| step(shard, Some(0), 2, MoveReason::Drain);
     assert_eq!(plan.moves, [redirect(0), redirect(1)], "but shard 2 waits");
@@ -173,11 +115,7 @@ fn a_shard_in_flight_between_draining_members_is_redirected_beyond_the_batch() {
 
 #[test]
 fn without_a_member_that_takes_shards_nothing_moves() {
-    let shards = vec![
-        placed(None, None),
-        placed(Some(0), Some(0)),
-        placed(Some(0), None),
-    ];
+    let shards = vec![placed(None, None), placed(Some(0), Some(0)), placed(Some(0), None)];
     for weights in [&[-1, -1][..], &[][..]] {
         let plan = Cluster::new(weights, shards.clone()).plan(&policy());
         assert_eq!(plan.moves, []);
@@ -197,39 +135,26 @@ fn rebalancing_waits_for_stability_and_moves_one_batch() {
     assert_eq!(early.idle, Some(Idle::Unstable { stable_for, needed }));
 
     let whole = cluster.plan_at(needed, &policy());
-    assert_eq!(
-        whole.moves,
-        [rebalance(0, 0, 2), rebalance(1, 0, 2), rebalance(5, 1, 2)]
-    );
+    assert_eq!(whole.moves, [rebalance(0, 0, 2), rebalance(1, 0, 2), rebalance(5, 1, 2)]);
     assert_eq!(whole.idle, None);
 
     let batch = cluster.plan(&batches_of(1));
     assert_eq!(batch.moves, [rebalance(0, 0, 2)], "the fullest gives first");
-    assert_eq!(
-        cluster.plan(&batches_of(0)),
-        batch,
-        "a batch is at least one"
-    );
+    assert_eq!(cluster.plan(&batches_of(0)), batch, "a batch is at least one");
 }
 
 #[test]
 fn rebalancing_waits_until_all_shards_are_at_rest() {
     let mut cluster = Cluster::new(&[1, 1], at_rest(&[8, 0]));
     cluster.shards[3].target = Some(1);
-    assert_eq!(
-        cluster.plan(&policy()).idle,
-        Some(Idle::InMotion { shards: 1 })
-    );
+    assert_eq!(cluster.plan(&policy()).idle, Some(Idle::InMotion { shards: 1 }));
     cluster.settle(3);
     assert_eq!(cluster.plan(&policy()).moves.len(), 3);
 }
 
 #[test]
 fn rebalancing_starts_beyond_the_threshold() {
-    let tenth = Policy {
-        imbalance_threshold_permille: 100,
-        ..policy()
-    };
+    let tenth = Policy { imbalance_threshold_permille: 100, ..policy() };
     let near = Cluster::new(&[1, 1], at_rest(&[110, 90]));
     let plan = near.plan(&tenth);
     assert_eq!(plan.moves, []);
@@ -246,26 +171,15 @@ fn rebalancing_starts_beyond_the_threshold() {
     assert_eq!(near.plan(&tenth.finishing()).moves.len(), 10);
 
     let vast = Cluster::new(&[1, 1], at_rest(&[2002, 1998]));
-    assert_eq!(
-        vast.plan(&tenth.finishing()).moves.len(),
-        2,
-        "finishing knows no threshold"
-    );
+    assert_eq!(vast.plan(&tenth.finishing()).moves.len(), 2, "finishing knows no threshold");
 
     let far = Cluster::new(&[1, 1], at_rest(&[111, 89]));
-    assert_eq!(
-        far.plan(&tenth).moves.len(),
-        11,
-        "and goes to the share, not to the threshold"
-    );
+    assert_eq!(far.plan(&tenth).moves.len(), 11, "and goes to the share, not to the threshold");
 }
 
 #[test]
 fn one_shard_more_or_less_is_no_imbalance() {
-    assert_eq!(
-        Cluster::new(&[1, 1], at_rest(&[5, 3])).plan(&policy()).idle,
-        Some(Idle::Balanced)
-    );
+    assert_eq!(Cluster::new(&[1, 1], at_rest(&[5, 3])).plan(&policy()).idle, Some(Idle::Balanced));
     let off_by_two = Cluster::new(&[1, 1], at_rest(&[6, 2]));
     assert_eq!(off_by_two.plan(&policy()).moves.len(), 2);
 }
@@ -275,10 +189,7 @@ fn odd_shards_stay_where_they_are() {
     // By the order alone the odd shard would be the first member's. 3 and 4 may stay as they are
     // while the last two are evened out.
     let plan = Cluster::new(&[1, 1, 1, 1], at_rest(&[3, 4, 6, 0])).plan(&policy());
-    assert!(
-        plan.moves.iter().all(|m| m.from == Some(2) && m.to == 3),
-        "{plan:?}"
-    );
+    assert!(plan.moves.iter().all(|m| m.from == Some(2) && m.to == 3), "{plan:?}");
     assert_eq!(plan.moves.len(), 3);
 }
 
@@ -293,14 +204,9 @@ fn an_index_past_the_members_is_a_dead_node() {
 #[test]
 fn reasons_read_as_prose() {
     let idle = |idle: Idle| idle.to_string();
-    assert_eq!(
-        idle(Idle::InMotion { shards: 1 }),
-        "1 shard is still moving"
-    );
-    let unstable = Idle::Unstable {
-        stable_for: Duration::from_millis(1500),
-        needed: Duration::from_secs(10),
-    };
+    assert_eq!(idle(Idle::InMotion { shards: 1 }), "1 shard is still moving");
+    let unstable =
+        Idle::Unstable { stable_for: Duration::from_millis(1500), needed: Duration::from_secs(10) };
     assert_eq!(
         idle(unstable),
         "the membership has been the same for 1.5s, and rebalancing waits until that is 10s"

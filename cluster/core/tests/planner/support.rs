@@ -35,9 +35,7 @@ pub(crate) fn placed(owner: Option<MemberIndex>, target: Option<MemberIndex>) ->
 /// Shards at rest: `counts[i]` of them at member `i`.
 pub(crate) fn at_rest(counts: &[usize]) -> Vec<Placement> {
     let counts = counts.iter().enumerate();
-    counts
-        .flat_map(|(i, count)| vec![placed(Some(i), Some(i)); *count])
-        .collect()
+    counts.flat_map(|(i, count)| vec![placed(Some(i), Some(i)); *count]).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -48,25 +46,14 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(weights: &[i32], shards: Vec<Placement>) -> Self {
-        Self {
-            members: members(weights),
-            shards,
-        }
+        Self { members: members(weights), shards }
     }
 
     pub(crate) fn plan_at(&self, stable_for: Duration, policy: &Policy) -> Plan {
-        let problem = Problem {
-            members: &self.members,
-            shards: &self.shards,
-            stable_for,
-        };
+        let problem = Problem { members: &self.members, shards: &self.shards, stable_for };
         let result = plan(&problem, policy);
         let moved: HashSet<_> = result.moves.iter().map(|m| m.shard).collect();
-        assert_eq!(
-            moved.len(),
-            result.moves.len(),
-            "a shard moves twice: {result:?}"
-        );
+        assert_eq!(moved.len(), result.moves.len(), "a shard moves twice: {result:?}");
         result
     }
 
@@ -95,19 +82,12 @@ impl Cluster {
     pub(crate) fn converge(&mut self, policy: &Policy) -> Converged {
         let mut moves = 0;
         for rounds in 0.. {
-            assert!(
-                rounds <= 10 + 4 * self.shards.len(),
-                "does not come to rest: {self:?}"
-            );
+            assert!(rounds <= 10 + 4 * self.shards.len(), "does not come to rest: {self:?}");
             let plan = self.plan(policy);
             let waits = matches!(plan.idle, Some(Idle::InMotion { .. }));
             if plan.moves.is_empty() && !waits {
                 let idle = plan.idle.expect("an empty plan says why");
-                return Converged {
-                    moves,
-                    rounds,
-                    idle,
-                };
+                return Converged { moves, rounds, idle };
             }
             moves += plan.moves.iter().filter(|m| m.from != Some(m.to)).count();
             self.apply(&plan);

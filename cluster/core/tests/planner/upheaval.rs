@@ -39,9 +39,7 @@ fn happen(cluster: &mut Cluster, event: &Event, stable_for: &mut Duration) {
         }
         Event::Arrive(n, below) => {
             let shards = 0..cluster.shards.len();
-            shards
-                .filter(|s| s % n < *below)
-                .for_each(|s| cluster.settle(s));
+            shards.filter(|s| s % n < *below).for_each(|s| cluster.settle(s));
             return;
         }
         Event::Release(shard) => {

@@ -46,11 +46,7 @@ fn check_whole(world: &World) {
         let Some(serving) = world.nodes.iter().position(open) else {
             panic!("seed {seed}: nobody serves shard {shard}: {record:?}");
         };
-        assert_eq!(
-            owner.as_ref(),
-            Some(&world.nodes[serving].id),
-            "seed {seed}: shard {shard}"
-        );
+        assert_eq!(owner.as_ref(), Some(&world.nodes[serving].id), "seed {seed}: shard {shard}");
         assert_eq!(
             world.nodes[serving].gates.get(&shard),
             Some(&record.epoch),
@@ -60,10 +56,7 @@ fn check_whole(world: &World) {
     }
     let fair = SHARDS as usize / NODES;
     for count in &counts {
-        assert!(
-            count.abs_diff(fair) <= 1,
-            "seed {seed}: uneven after the faults: {counts:?}"
-        );
+        assert!(count.abs_diff(fair) <= 1, "seed {seed}: uneven after the faults: {counts:?}");
     }
 }
 
@@ -96,10 +89,7 @@ fn one_activation_through_all_faults_and_whole_afterwards() {
             total.lost_replies,
             total.fences,
         ];
-        assert!(
-            least.iter().all(|&count| u64::from(count) >= runs),
-            "too few faults: {total:?}"
-        );
+        assert!(least.iter().all(|&count| u64::from(count) >= runs), "too few faults: {total:?}");
     }
 }
 

@@ -43,10 +43,7 @@ impl Node {
         let id = NodeId::new(format!("node-{id}")).unwrap();
         let config = Config {
             node: id.clone(),
-            profile: NodeProfile {
-                weight: 1,
-                ..NodeProfile::default()
-            },
+            profile: NodeProfile { weight: 1, ..NodeProfile::default() },
             shards: SHARDS,
             timing: TIMING,
             policy: Policy {
@@ -82,10 +79,7 @@ impl Node {
     }
 
     pub(crate) fn now(&self, real_us: u64) -> Now {
-        Now {
-            moment: self.clock(real_us),
-            wall_ms: real_us / 1000,
-        }
+        Now { moment: self.clock(real_us), wall_ms: real_us / 1000 }
     }
 
     /// Whether a turn on this shard would pass the ownership check now.
@@ -102,9 +96,6 @@ impl Node {
             nonce: 0,
         };
         let write = Write::Put(Key::Heartbeat(life.node.clone()), Record::Heartbeat(record));
-        Some(Transaction {
-            guards: vec![Guard::alive(&life)],
-            writes: vec![write],
-        })
+        Some(Transaction { guards: vec![Guard::alive(&life)], writes: vec![write] })
     }
 }

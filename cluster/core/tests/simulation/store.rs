@@ -15,11 +15,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn entry(&self, key: &Key) -> Entry {
-        Entry {
-            key: key.clone(),
-            revision: self.revision,
-            held: self.held.get(key).cloned(),
-        }
+        Entry { key: key.clone(), revision: self.revision, held: self.held.get(key).cloned() }
     }
 
     pub(crate) fn all(&self) -> Vec<Entry> {
@@ -39,13 +35,8 @@ impl Store {
         assert!(transaction.guards.len() <= 128, "etcd takes 128 compares");
         assert!(transaction.writes.len() <= 128, "etcd takes 128 operations");
         if !transaction.guards.iter().all(|guard| self.holds(guard)) {
-            let current = transaction
-                .guards
-                .iter()
-                .map(|guard| self.entry(guard.key()));
-            return Outcome::Refused {
-                current: current.collect(),
-            };
+            let current = transaction.guards.iter().map(|guard| self.entry(guard.key()));
+            return Outcome::Refused { current: current.collect() };
         }
         self.revision += 1;
         for write in &transaction.writes {
@@ -54,11 +45,7 @@ impl Store {
                     let former = self.held.get(key);
                     let create_revision = former.map_or(self.revision, |held| held.create_revision);
                     let mod_revision = self.revision;
-                    let held = Held {
-                        create_revision,
-                        mod_revision,
-                        record: record.clone(),
-                    };
+                    let held = Held { create_revision, mod_revision, record: record.clone() };
                     self.held.insert(key.clone(), held);
                 }
                 Write::Delete(key) => {
@@ -67,8 +54,6 @@ impl Store {
             }
             self.log.push(self.entry(write.key()));
         }
-        Outcome::Applied {
-            revision: self.revision,
-        }
+        Outcome::Applied { revision: self.revision }
     }
 }

@@ -23,11 +23,7 @@ enum Happening {
     /// A transaction reaches the store; `lost` its reply.
     AtStore { event: AtStore, lost: bool },
     /// A heartbeat is answered.
-    Acknowledged {
-        sent: Moment,
-        incarnation: Incarnation,
-        applied: bool,
-    },
+    Acknowledged { sent: Moment, incarnation: Incarnation, applied: bool },
     /// A fault begins.
     Fault,
     /// A crashed process starts again.
@@ -39,11 +35,7 @@ enum AtStore {
     Commit(greenroom_core::RequestId, Transaction),
     Read(greenroom_core::RequestId, Vec<Key>),
     List,
-    Beat {
-        sent: Moment,
-        incarnation: Incarnation,
-        transaction: Transaction,
-    },
+    Beat { sent: Moment, incarnation: Incarnation, transaction: Transaction },
 }
 
 #[derive(Debug, Default)]
@@ -108,29 +100,16 @@ impl World {
     fn after(&mut self, node: usize, span_us: u64, happening: Happening) {
         self.order += 1;
         let start = self.nodes[node].start;
-        self.queue.insert(
-            (self.now_us + span_us, self.order),
-            (node, start, happening),
-        );
+        self.queue.insert((self.now_us + span_us, self.order), (node, start, happening));
     }
 
     fn ask(&mut self, node: usize, event: AtStore) {
         // Some requests dawdle for seconds and take effect long after their caller gave up.
         let late = self.faults && self.rng.u32(..100) == 0;
-        let span = if late {
-            self.rng.u64(500 * MS..4000 * MS)
-        } else {
-            self.rng.u64(200..12 * MS)
-        };
+        let span =
+            if late { self.rng.u64(500 * MS..4000 * MS) } else { self.rng.u64(200..12 * MS) };
         let lost = self.faults && self.rng.u32(..100) < 2;
-        self.after(
-            node,
-            span,
-            Happening::AtStore {
-                event,
-                lost: lost || late,
-            },
-        );
+        self.after(node, span, Happening::AtStore { event, lost: lost || late });
         // A lost reply is noticed by a time-out at the caller, which `reached_store` sends.
     }
 
@@ -173,11 +152,7 @@ impl World {
             Happening::Beat => self.beat(node),
             Happening::Watch => self.follow(node),
             Happening::Tell(event) => self.step(node, event),
-            Happening::Acknowledged {
-                sent,
-                incarnation,
-                applied,
-            } => {
+            Happening::Acknowledged { sent, incarnation, applied } => {
                 self.acknowledged(node, sent, incarnation, applied);
             }
             Happening::Fault => self.fault(node),
@@ -191,18 +166,10 @@ impl World {
         let arrives = !cut;
         let answered = arrives && !lost;
         self.counts.lost_replies += u32::from(lost);
-        let back = if answered {
-            self.rng.u64(200..12 * MS)
-        } else {
-            700 * MS
-        };
+        let back = if answered { self.rng.u64(200..12 * MS) } else { 700 * MS };
         let reply = match event {
             AtStore::Commit(request, transaction) => {
-                let outcome = if arrives {
-                    Some(self.store.commit(&transaction))
-                } else {
-                    None
-                };
+                let outcome = if arrives { Some(self.store.commit(&transaction)) } else { None };
                 let outcome = outcome.filter(|_| answered).unwrap_or(Outcome::Ambiguous);
                 Happening::Tell(Event::Committed { request, outcome })
             }
@@ -221,11 +188,7 @@ impl World {
                 }
                 return;
             }
-            AtStore::Beat {
-                sent,
-                incarnation,
-                transaction,
-            } => {
+            AtStore::Beat { sent, incarnation, transaction } => {
                 if !arrives {
                     return;
                 }
@@ -234,11 +197,7 @@ impl World {
                     return;
                 }
                 let applied = matches!(outcome, Outcome::Applied { .. });
-                Happening::Acknowledged {
-                    sent,
-                    incarnation,
-                    applied,
-                }
+                Happening::Acknowledged { sent, incarnation, applied }
             }
         };
         if self.nodes[node].start == start {
@@ -255,10 +214,7 @@ impl World {
 
     fn carry_out(&mut self, node: usize, effect: Effect) {
         match effect {
-            Effect::Commit {
-                request,
-                transaction,
-            } => {
+            Effect::Commit { request, transaction } => {
                 self.ask(node, AtStore::Commit(request, transaction));
             }
             Effect::Read { request, keys } => self.ask(node, AtStore::Read(request, keys)),
@@ -300,23 +256,14 @@ impl World {
     /// A release that was asked for implies that the gate is closed.
     fn close_drained(&mut self, node: usize) {
         let held: BTreeSet<ShardId> = self.nodes[node].agent.serving().collect();
-        self.nodes[node]
-            .gates
-            .retain(|shard, _| held.contains(shard));
+        self.nodes[node].gates.retain(|shard, _| held.contains(shard));
     }
 
     fn beat(&mut self, node: usize) {
         let sent = self.nodes[node].clock(self.now_us);
         if let Some(transaction) = self.nodes[node].beat() {
             let incarnation = self.nodes[node].beating.as_ref().unwrap().incarnation;
-            self.ask(
-                node,
-                AtStore::Beat {
-                    sent,
-                    incarnation,
-                    transaction,
-                },
-            );
+            self.ask(node, AtStore::Beat { sent, incarnation, transaction });
         }
         let span = TIMING.heartbeat.as_micros() as u64;
         self.after(node, span, Happening::Beat);
@@ -328,11 +275,7 @@ impl World {
             return;
         }
         let this = &mut self.nodes[node];
-        if this
-            .beating
-            .as_ref()
-            .is_some_and(|life| life.incarnation == incarnation)
-        {
+        if this.beating.as_ref().is_some_and(|life| life.incarnation == incarnation) {
             this.right_until = this.right_until.max(TIMING.right_until(sent));
         }
     }
@@ -397,10 +340,7 @@ impl World {
     fn check_one_activation(&mut self) {
         let (seed, now_us) = (self.seed, self.now_us);
         for shard in (0..SHARDS).map(ShardId) {
-            let mut passing = self
-                .nodes
-                .iter()
-                .filter(|node| node.passes_check(shard, now_us));
+            let mut passing = self.nodes.iter().filter(|node| node.passes_check(shard, now_us));
             let Some(node) = passing.next() else { continue };
             if let Some(other) = passing.next() {
                 let both = (&node.id, &other.id);
@@ -408,10 +348,7 @@ impl World {
             }
             let epoch = node.gates[&shard];
             let greatest = self.epochs.entry(shard).or_default();
-            assert!(
-                epoch >= *greatest,
-                "seed {seed}: shard {shard} is served at an old epoch"
-            );
+            assert!(epoch >= *greatest, "seed {seed}: shard {shard} is served at an old epoch");
             *greatest = epoch;
         }
     }

@@ -84,9 +84,9 @@ fn is_refused_for_good(failure: &Failure<'_>) -> bool {
         Code::DataLoss => failure.message == "etcdserver: corrupt cluster",
         // "database space exceeded" is deliberately not here: etcd raises it before the proposal,
         // but also after it has applied the transaction that went over the quota.
-        Code::ResourceExhausted => failure
-            .message
-            .starts_with("grpc: received message larger than max"),
+        Code::ResourceExhausted => {
+            failure.message.starts_with("grpc: received message larger than max")
+        }
         _ => false,
     }
 }
@@ -96,11 +96,7 @@ mod tests {
     use super::*;
 
     fn classify(purpose: Purpose, code: Code, message: &str) -> StoreError {
-        purpose.classify(&Failure {
-            code,
-            message,
-            never_sent: false,
-        })
+        purpose.classify(&Failure { code, message, never_sent: false })
     }
 
     #[test]
@@ -114,10 +110,7 @@ mod tests {
             (Code::Unavailable, "etcdserver: leader changed"),
             (Code::Unavailable, "etcdserver: server stopped"),
             (Code::Unavailable, "error reading a body from connection"),
-            (
-                Code::ResourceExhausted,
-                "etcdserver: mvcc: database space exceeded",
-            ),
+            (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded"),
             (Code::ResourceExhausted, "h2 protocol error: too_many_pings"),
             (Code::DeadlineExceeded, "context deadline exceeded"),
             (Code::Cancelled, "operation was canceled"),
@@ -126,15 +119,9 @@ mod tests {
             (Code::Unknown, "transport error"),
         ] {
             let error = classify(Purpose::Write, code, message);
-            assert!(
-                matches!(error, StoreError::Ambiguous(_)),
-                "{code:?} {message}: {error:?}"
-            );
+            assert!(matches!(error, StoreError::Ambiguous(_)), "{code:?} {message}: {error:?}");
             let error = classify(Purpose::Read, code, message);
-            assert!(
-                matches!(error, StoreError::Transient(_)),
-                "{code:?} {message}: {error:?}"
-            );
+            assert!(matches!(error, StoreError::Transient(_)), "{code:?} {message}: {error:?}");
         }
     }
 
@@ -144,22 +131,13 @@ mod tests {
             (Code::Unavailable, "etcdserver: no leader"),
             (Code::ResourceExhausted, "etcdserver: too many requests"),
             (Code::Unauthenticated, "etcdserver: invalid auth token"),
-            (
-                Code::InvalidArgument,
-                "etcdserver: revision of auth store is old",
-            ),
+            (Code::InvalidArgument, "etcdserver: revision of auth store is old"),
         ] {
             let error = classify(Purpose::Write, code, message);
-            assert!(
-                matches!(error, StoreError::Transient(_)),
-                "{code:?} {message}: {error:?}"
-            );
+            assert!(matches!(error, StoreError::Transient(_)), "{code:?} {message}: {error:?}");
         }
-        let failure = Failure {
-            code: Code::Unavailable,
-            message: "tcp connect error",
-            never_sent: true,
-        };
+        let failure =
+            Failure { code: Code::Unavailable, message: "tcp connect error", never_sent: true };
         let error = Purpose::Write.classify(&failure);
         assert!(matches!(error, StoreError::Transient(_)), "{error:?}");
     }
@@ -176,10 +154,7 @@ mod tests {
         ] {
             for purpose in [Purpose::Read, Purpose::Write] {
                 let error = classify(purpose, code, message);
-                assert!(
-                    matches!(error, StoreError::Permanent(_)),
-                    "{code:?} {message}: {error:?}"
-                );
+                assert!(matches!(error, StoreError::Permanent(_)), "{code:?} {message}: {error:?}");
             }
         }
     }

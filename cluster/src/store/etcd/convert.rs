@@ -40,10 +40,7 @@ pub(super) fn outcome(reply: &TxnResponse, guarded: &[&str]) -> Result<Commit, S
         let TxnOpResponse::Get(mut read) = read else {
             return Err(malformed());
         };
-        current.push((
-            (*key).to_owned(),
-            read.take_kvs().into_iter().find_map(key_value),
-        ));
+        current.push(((*key).to_owned(), read.take_kvs().into_iter().find_map(key_value)));
     }
     if current.len() < guarded.len() {
         return Err(malformed());
@@ -68,18 +65,11 @@ pub(super) fn change(event: &Event) -> Option<Change> {
 }
 
 pub(super) fn key_value(item: EtcdKeyValue) -> Option<KeyValue> {
-    let (create_revision, mod_revision) = (
-        unsigned(item.create_revision()),
-        unsigned(item.mod_revision()),
-    );
+    let (create_revision, mod_revision) =
+        (unsigned(item.create_revision()), unsigned(item.mod_revision()));
     let (key, value) = item.into_key_value();
     let key = key_string(key)?;
-    Some(KeyValue {
-        key,
-        value: Bytes::from(value),
-        create_revision,
-        mod_revision,
-    })
+    Some(KeyValue { key, value: Bytes::from(value), create_revision, mod_revision })
 }
 
 /// Our keys are text, so a key that isn't was put under our prefix by someone else and means

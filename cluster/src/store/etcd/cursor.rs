@@ -45,9 +45,7 @@ impl Cursor {
     /// What a reply delivers, if anything.
     pub(super) fn accept(&mut self, mut reply: Reply) -> Result<Option<WatchBatch>, StoreError> {
         if reply.compact_revision > 0 {
-            return Err(StoreError::Compacted {
-                oldest: reply.compact_revision,
-            });
+            return Err(StoreError::Compacted { oldest: reply.compact_revision });
         }
         if let Some(reason) = reply.canceled {
             return Err(cancellation(&reason));
@@ -62,22 +60,14 @@ impl Cursor {
             if reply.is_ours {
                 self.revision = self.revision.max(reply.header_revision);
             }
-            return Ok(Some(WatchBatch {
-                revision: self.revision,
-                changes: Vec::new(),
-            }));
+            return Ok(Some(WatchBatch { revision: self.revision, changes: Vec::new() }));
         }
-        reply
-            .changes
-            .retain(|change| change.mod_revision() > self.revision);
+        reply.changes.retain(|change| change.mod_revision() > self.revision);
         let Some(newest) = reply.changes.last().map(Change::mod_revision) else {
             return Ok(None);
         };
         self.revision = newest;
-        Ok(Some(WatchBatch {
-            revision: newest,
-            changes: reply.changes,
-        }))
+        Ok(Some(WatchBatch { revision: newest, changes: reply.changes }))
     }
 }
 
@@ -85,11 +75,7 @@ fn cancellation(reason: &str) -> StoreError {
     if reason.contains("permission denied") {
         return StoreError::Permanent(reason.to_owned());
     }
-    let reason = if reason.is_empty() {
-        "etcd ended the watch"
-    } else {
-        reason
-    };
+    let reason = if reason.is_empty() { "etcd ended the watch" } else { reason };
     StoreError::WatchLost(reason.to_owned())
 }
 
@@ -98,10 +84,7 @@ mod tests {
     use super::*;
 
     fn delete(mod_revision: u64) -> Change {
-        Change::Delete {
-            key: "key".to_owned(),
-            mod_revision,
-        }
+        Change::Delete { key: "key".to_owned(), mod_revision }
     }
 
     fn batch(revision: u64, changes: Vec<Change>) -> Result<Option<WatchBatch>, StoreError> {
@@ -130,15 +113,8 @@ mod tests {
     #[test]
     fn only_the_watchs_own_progress_advances_the_cursor() {
         let mut cursor = Cursor::after(5);
-        let progress = |is_ours| Reply {
-            is_ours,
-            header_revision: 9,
-            ..Reply::default()
-        };
-        let created = Reply {
-            is_created: true,
-            ..progress(true)
-        };
+        let progress = |is_ours| Reply { is_ours, header_revision: 9, ..Reply::default() };
+        let created = Reply { is_created: true, ..progress(true) };
 
         assert_eq!(cursor.accept(created), Ok(None));
         assert_eq!(cursor.accept(progress(false)), batch(5, vec![]));
@@ -155,14 +131,8 @@ mod tests {
             compact_revision,
             ..Reply::default()
         };
-        assert_eq!(
-            cursor.accept(ended("", 7)),
-            Err(StoreError::Compacted { oldest: 7 })
-        );
-        assert!(matches!(
-            cursor.accept(ended("", 0)),
-            Err(StoreError::WatchLost(_))
-        ));
+        assert_eq!(cursor.accept(ended("", 7)), Err(StoreError::Compacted { oldest: 7 }));
+        assert!(matches!(cursor.accept(ended("", 0)), Err(StoreError::WatchLost(_))));
         let denied = cursor.accept(ended("etcdserver: permission denied", 0));
         assert!(matches!(denied, Err(StoreError::Permanent(_))));
     }

@@ -61,9 +61,6 @@ mod tests {
         let mut options = EtcdOptions::new(["http://127.0.0.1:2379"]);
         options.user = Some(("operator".to_owned(), "hunter2".to_owned()));
         let printed = format!("{options:?}");
-        assert!(
-            printed.contains("operator") && !printed.contains("hunter2"),
-            "{printed}"
-        );
+        assert!(printed.contains("operator") && !printed.contains("hunter2"), "{printed}");
     }
 }

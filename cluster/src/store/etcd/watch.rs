@@ -72,13 +72,9 @@ impl EtcdWatch {
         let reply = Reply {
             is_ours: response.watch_id() == self.watch_id,
             is_created: response.created(),
-            canceled: response
-                .canceled()
-                .then(|| response.cancel_reason().to_owned()),
+            canceled: response.canceled().then(|| response.cancel_reason().to_owned()),
             compact_revision: unsigned(response.compact_revision()),
-            header_revision: response
-                .header()
-                .map_or(0, |header| unsigned(header.revision())),
+            header_revision: response.header().map_or(0, |header| unsigned(header.revision())),
             changes: response.events().iter().filter_map(change).collect(),
         };
         self.cursor.accept(reply)
@@ -118,9 +114,7 @@ impl Watch for EtcdWatch {
         if let Some(error) = &self.ended {
             return Err(error.clone());
         }
-        self.hear()
-            .await
-            .inspect_err(|error| self.ended = Some(error.clone()))
+        self.hear().await.inspect_err(|error| self.ended = Some(error.clone()))
     }
 }
 

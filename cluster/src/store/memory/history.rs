@@ -34,12 +34,7 @@ pub(super) struct History {
 impl History {
     /// A history that begins after `revision`.
     pub(super) fn after(revision: u64) -> Self {
-        Self {
-            entries: VecDeque::new(),
-            bytes: 0,
-            compacted: revision,
-            compacted_on_request: 0,
-        }
+        Self { entries: VecDeque::new(), bytes: 0, compacted: revision, compacted_on_request: 0 }
     }
 
     /// Changes up to this revision are gone.
@@ -56,11 +51,7 @@ impl History {
     pub(super) fn push(&mut self, revision: u64, changes: Vec<Change>) {
         let bytes = changes.iter().map(size_bytes).sum();
         self.bytes += bytes;
-        self.entries.push_back(Entry {
-            revision,
-            bytes,
-            changes,
-        });
+        self.entries.push_back(Entry { revision, bytes, changes });
         while self.entries.len() > HISTORY_REVISIONS_MAX
             || (self.bytes > HISTORY_BYTES_MAX && self.entries.len() > 1)
         {
@@ -70,11 +61,7 @@ impl History {
 
     /// Drops the changes up to `revision`.
     pub(super) fn compact(&mut self, revision: u64) {
-        while self
-            .entries
-            .front()
-            .is_some_and(|entry| entry.revision <= revision)
-        {
+        while self.entries.front().is_some_and(|entry| entry.revision <= revision) {
             self.pop_oldest();
         }
         self.compacted = self.compacted.max(revision);
@@ -83,12 +70,8 @@ impl History {
 
     /// The revisions after `revision`, oldest first, each with its changes.
     pub(super) fn since(&self, revision: u64) -> impl Iterator<Item = (u64, &[Change])> {
-        let start = self
-            .entries
-            .partition_point(|entry| entry.revision <= revision);
-        self.entries
-            .range(start..)
-            .map(|entry| (entry.revision, entry.changes.as_slice()))
+        let start = self.entries.partition_point(|entry| entry.revision <= revision);
+        self.entries.range(start..).map(|entry| (entry.revision, entry.changes.as_slice()))
     }
 
     fn pop_oldest(&mut self) {
@@ -116,12 +99,7 @@ mod tests {
 
     fn put(revision: u64, value: Bytes) -> Vec<Change> {
         let key = "key".to_owned();
-        vec![Change::Put(KeyValue {
-            key,
-            value,
-            create_revision: 1,
-            mod_revision: revision,
-        })]
+        vec![Change::Put(KeyValue { key, value, create_revision: 1, mod_revision: revision })]
     }
 
     #[test]
@@ -135,10 +113,7 @@ mod tests {
         assert_eq!(history.compacted(), 11);
         assert_eq!(history.since(0).count(), HISTORY_REVISIONS_MAX);
         assert_eq!(
-            history
-                .since(last - 1)
-                .map(|(revision, _)| revision)
-                .collect::<Vec<_>>(),
+            history.since(last - 1).map(|(revision, _)| revision).collect::<Vec<_>>(),
             [last]
         );
         assert_eq!(history.compacted_on_request(), 0);
@@ -153,13 +128,7 @@ mod tests {
         }
 
         assert!(history.bytes <= HISTORY_BYTES_MAX);
-        assert_eq!(
-            history
-                .since(0)
-                .map(|(revision, _)| revision)
-                .collect::<Vec<_>>(),
-            [7, 8, 9]
-        );
+        assert_eq!(history.since(0).map(|(revision, _)| revision).collect::<Vec<_>>(), [7, 8, 9]);
         assert_eq!(history.compacted(), 6);
     }
 }

@@ -18,19 +18,12 @@ pub(super) struct Link {
 impl Link {
     /// The link of the store itself.
     pub(super) fn root() -> Self {
-        Self {
-            up: AtomicBool::new(true),
-            cut_count: AtomicU64::new(0),
-            parent: None,
-        }
+        Self { up: AtomicBool::new(true), cut_count: AtomicU64::new(0), parent: None }
     }
 
     /// A link that reaches the store through `parent`.
     pub(super) fn below(parent: Arc<Link>) -> Self {
-        Self {
-            parent: Some(parent),
-            ..Self::root()
-        }
+        Self { parent: Some(parent), ..Self::root() }
     }
 
     /// Cuts or mends this link.
@@ -48,9 +41,7 @@ impl Link {
 
     /// How often the way to the store was cut anywhere.
     pub(super) fn cuts(&self) -> u64 {
-        self.chain()
-            .map(|link| link.cut_count.load(Ordering::Relaxed))
-            .sum()
+        self.chain().map(|link| link.cut_count.load(Ordering::Relaxed)).sum()
     }
 
     fn chain(&self) -> impl Iterator<Item = &Link> {

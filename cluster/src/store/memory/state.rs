@@ -39,10 +39,7 @@ impl State {
             .take_while(|(key, _)| key.starts_with(prefix))
             .map(|(_, item)| item.clone())
             .collect();
-        Listing {
-            revision: self.revision,
-            items,
-        }
+        Listing { revision: self.revision, items }
     }
 
     pub(super) fn get(&self, key: &str) -> (u64, Option<KeyValue>) {
@@ -51,34 +48,22 @@ impl State {
 
     /// Applies a transaction that has passed its check.
     pub(super) fn commit(&mut self, txn: Txn) -> Commit {
-        if !txn
-            .guards
-            .iter()
-            .all(|guard| guard.holds(self.keys.get(guard.key())))
-        {
+        if !txn.guards.iter().all(|guard| guard.holds(self.keys.get(guard.key()))) {
             let current = txn
                 .guarded_keys()
                 .into_iter()
                 .map(|key| (key.to_owned(), self.keys.get(key).cloned()))
                 .collect();
-            return Commit::Refused {
-                revision: self.revision,
-                current,
-            };
+            return Commit::Refused { revision: self.revision, current };
         }
         let revision = self.revision + 1;
-        let changes: Vec<Change> = txn
-            .writes
-            .into_iter()
-            .filter_map(|write| self.write(write, revision))
-            .collect();
+        let changes: Vec<Change> =
+            txn.writes.into_iter().filter_map(|write| self.write(write, revision)).collect();
         if !changes.is_empty() {
             self.revision = revision;
             self.history.push(revision, changes);
         }
-        Commit::Applied {
-            revision: self.revision,
-        }
+        Commit::Applied { revision: self.revision }
     }
 
     pub(super) fn compact(&mut self, revision: u64) -> Result<(), StoreError> {
@@ -99,25 +84,16 @@ impl State {
     fn write(&mut self, write: Write, revision: u64) -> Option<Change> {
         match write {
             Write::Put { key, value } => {
-                let create_revision = self
-                    .keys
-                    .get(&key)
-                    .map_or(revision, |item| item.create_revision);
-                let item = KeyValue {
-                    key: key.clone(),
-                    value,
-                    create_revision,
-                    mod_revision: revision,
-                };
+                let create_revision =
+                    self.keys.get(&key).map_or(revision, |item| item.create_revision);
+                let item =
+                    KeyValue { key: key.clone(), value, create_revision, mod_revision: revision };
                 self.keys.insert(key, item.clone());
                 Some(Change::Put(item))
             }
             Write::Delete { key } => {
                 self.keys.remove(&key)?;
-                Some(Change::Delete {
-                    key,
-                    mod_revision: revision,
-                })
+                Some(Change::Delete { key, mod_revision: revision })
             }
         }
     }

@@ -50,9 +50,7 @@ impl MemoryWatch {
         let oldest = state.history().compacted();
         if self.cursor < oldest {
             if self.followed && self.cursor >= state.history().compacted_on_request() {
-                return Err(StoreError::WatchLost(
-                    "the watch fell too far behind".to_owned(),
-                ));
+                return Err(StoreError::WatchLost("the watch fell too far behind".to_owned()));
             }
             return Err(StoreError::Compacted { oldest });
         }
@@ -66,9 +64,7 @@ impl MemoryWatch {
         for (revision, all) in state.history().since(self.cursor) {
             let before = changes.len();
             changes.extend(
-                all.iter()
-                    .filter(|change| change.key().starts_with(&self.prefix))
-                    .cloned(),
+                all.iter().filter(|change| change.key().starts_with(&self.prefix)).cloned(),
             );
             self.cursor = revision;
             taken += usize::from(changes.len() > before);
@@ -76,10 +72,7 @@ impl MemoryWatch {
                 break;
             }
         }
-        (!changes.is_empty()).then_some(WatchBatch {
-            revision: self.cursor,
-            changes,
-        })
+        (!changes.is_empty()).then_some(WatchBatch { revision: self.cursor, changes })
     }
 }
 

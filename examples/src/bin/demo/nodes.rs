@@ -34,11 +34,7 @@ impl Nodes {
             tokio::time::timeout(PATIENCE, node.ready()).await??;
         }
         nodes.wait_until_spread().await;
-        let store = if etcd.is_empty() {
-            "an embedded store"
-        } else {
-            "etcd"
-        };
+        let store = if etcd.is_empty() { "an embedded store" } else { "etcd" };
         println!(
             "{count} nodes on {store}, cluster {cluster:?}, up in {:.1} s",
             began.elapsed().as_secs_f64()
@@ -49,11 +45,7 @@ impl Nodes {
     async fn wait_until_spread(&self) {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let shares: Vec<usize> = self
-                .nodes
-                .iter()
-                .map(|node| node.status().claimed)
-                .collect();
+            let shares: Vec<usize> = self.nodes.iter().map(|node| node.status().claimed).collect();
             let fair = shares.iter().sum::<usize>() / self.nodes.len();
             if shares.iter().all(|share| share.abs_diff(fair) <= fair / 10) {
                 return;
@@ -85,9 +77,7 @@ impl Nodes {
     }
 
     pub(crate) fn gateways(&self) -> impl Iterator<Item = (&NodeId, SocketAddr)> {
-        self.nodes
-            .iter()
-            .filter_map(|node| Some((node.id(), node.http_address()?)))
+        self.nodes.iter().filter_map(|node| Some((node.id(), node.http_address()?)))
     }
 
     pub(crate) async fn stop(&self) {

@@ -48,13 +48,7 @@ pub(crate) async fn replay(
     let caller = nodes.caller().clone();
     let (half_flown, halfway) = oneshot::channel();
     let began = Instant::now();
-    let flying = fly_all(
-        caller.clone(),
-        flights,
-        concurrency,
-        Arc::clone(&counts),
-        half_flown,
-    );
+    let flying = fly_all(caller.clone(), flights, concurrency, Arc::clone(&counts), half_flown);
     let killing = async {
         let Some(victim) = victim else { return };
         // If the sender is gone, all flights are flown.
@@ -131,11 +125,7 @@ async fn fly(node: &Node, flight: Flight, counts: &Counts) -> Duration {
 }
 
 fn count(error: &CallError<FlyError>, counts: &Counts) {
-    let counter = if error.may_have_run() {
-        &counts.may_have_run
-    } else {
-        &counts.did_not_run
-    };
+    let counter = if error.may_have_run() { &counts.may_have_run } else { &counts.did_not_run };
     counter.fetch_add(1, Ordering::Relaxed);
 }
 

@@ -47,11 +47,7 @@ impl<'a> Expected<'a> {
             totals.delay += i64::from(flight.delay);
             numbers.push(flight.number);
         }
-        Self {
-            flights,
-            airports,
-            routes,
-        }
+        Self { flights, airports, routes }
     }
 }
 
@@ -82,10 +78,7 @@ pub(crate) async fn verify(nodes: &Nodes, flights: &[Flight]) -> bool {
         );
         return true;
     }
-    println!(
-        "DIFFERENT: {} totals are not those of the file",
-        differences.len()
-    );
+    println!("DIFFERENT: {} totals are not those of the file", differences.len());
     false
 }
 
@@ -107,23 +100,18 @@ async fn repair(node: &Node, expected: &Expected<'_>) -> Result<usize, Problem> 
         }
         Ok::<usize, Problem>(lost)
     });
-    let routes = expected
-        .routes
-        .iter()
-        .map(|(key, (totals, numbers))| async move {
-            let route: RouteRef = node.actor(key)?;
-            if route.totals().await? == *totals {
-                return Ok(0);
-            }
-            let before = route.totals().await?.flights;
-            for number in numbers {
-                route
-                    .fly(expected.flights[*number as usize].clone())
-                    .await?;
-            }
-            let after = route.totals().await?.flights;
-            Ok::<usize, Problem>(usize::try_from(after.saturating_sub(before))?)
-        });
+    let routes = expected.routes.iter().map(|(key, (totals, numbers))| async move {
+        let route: RouteRef = node.actor(key)?;
+        if route.totals().await? == *totals {
+            return Ok(0);
+        }
+        let before = route.totals().await?.flights;
+        for number in numbers {
+            route.fly(expected.flights[*number as usize].clone()).await?;
+        }
+        let after = route.totals().await?.flights;
+        Ok::<usize, Problem>(usize::try_from(after.saturating_sub(before))?)
+    });
     let mut lost = 0;
     let mut told = stream::iter(airports).buffer_unordered(QUESTIONS);
     while let Some(again) = told.next().await {
@@ -138,62 +126,34 @@ async fn repair(node: &Node, expected: &Expected<'_>) -> Result<usize, Problem> 
 
 fn missing(expected: &[u32], held: &[u32]) -> Vec<u32> {
     let held: BTreeSet<u32> = held.iter().copied().collect();
-    expected
-        .iter()
-        .copied()
-        .filter(|number| !held.contains(number))
-        .collect()
+    expected.iter().copied().filter(|number| !held.contains(number)).collect()
 }
 
 async fn compare(node: &Node, expected: &Expected<'_>) -> Vec<String> {
-    let airports = expected
-        .airports
-        .iter()
-        .map(|(code, (totals, log))| async move {
-            let airport: AirportRef = node.actor(code).map_err(|error| error.to_string())?;
-            let held = airport
-                .totals()
-                .await
-                .map_err(|error| format!("{code}: {error}"))?;
-            let flights = airport
-                .log()
-                .await
-                .map_err(|error| format!("{code}: {error}"))?;
-            if held != *totals {
-                return Err(format!(
-                    "airport {code} holds {held:?}, the file says {totals:?}"
-                ));
-            }
-            if flights != *log {
-                return Err(format!(
-                    "airport {code} holds other flights than the file says"
-                ));
-            }
-            Ok(())
-        });
-    let routes = expected.routes.iter().map(|(key, (totals, _))| async move {
-        let route: RouteRef = node.actor(key).map_err(|error| error.to_string())?;
-        let held = route
-            .totals()
-            .await
-            .map_err(|error| format!("{key}: {error}"))?;
+    let airports = expected.airports.iter().map(|(code, (totals, log))| async move {
+        let airport: AirportRef = node.actor(code).map_err(|error| error.to_string())?;
+        let held = airport.totals().await.map_err(|error| format!("{code}: {error}"))?;
+        let flights = airport.log().await.map_err(|error| format!("{code}: {error}"))?;
         if held != *totals {
-            return Err(format!(
-                "route {key} holds {held:?}, the file says {totals:?}"
-            ));
+            return Err(format!("airport {code} holds {held:?}, the file says {totals:?}"));
+        }
+        if flights != *log {
+            return Err(format!("airport {code} holds other flights than the file says"));
         }
         Ok(())
     });
-    let mut differences: Vec<String> = stream::iter(airports)
-        .buffered(QUESTIONS)
-        .filter_map(difference)
-        .collect()
-        .await;
-    let of_routes: Vec<String> = stream::iter(routes)
-        .buffered(QUESTIONS)
-        .filter_map(difference)
-        .collect()
-        .await;
+    let routes = expected.routes.iter().map(|(key, (totals, _))| async move {
+        let route: RouteRef = node.actor(key).map_err(|error| error.to_string())?;
+        let held = route.totals().await.map_err(|error| format!("{key}: {error}"))?;
+        if held != *totals {
+            return Err(format!("route {key} holds {held:?}, the file says {totals:?}"));
+        }
+        Ok(())
+    });
+    let mut differences: Vec<String> =
+        stream::iter(airports).buffered(QUESTIONS).filter_map(difference).collect().await;
+    let of_routes: Vec<String> =
+        stream::iter(routes).buffered(QUESTIONS).filter_map(difference).collect().await;
     differences.extend(of_routes);
     differences
 }

@@ -65,10 +65,9 @@ pub(crate) struct Actor {
 /// Which names are fit is for the node to say; without a kind and a key there is nothing to ask.
 fn actor(text: &str) -> Result<Actor, &'static str> {
     match text.split_once('/') {
-        Some((kind, key)) if !kind.is_empty() && !key.is_empty() => Ok(Actor {
-            kind: kind.to_owned(),
-            key: key.to_owned(),
-        }),
+        Some((kind, key)) if !kind.is_empty() && !key.is_empty() => {
+            Ok(Actor { kind: kind.to_owned(), key: key.to_owned() })
+        }
         _ => Err("an actor is named by kind and key, such as bank.account/alice"),
     }
 }
@@ -86,10 +85,7 @@ mod tests {
 
     #[test]
     fn the_first_slash_separates_kind_and_key() {
-        let expected = Actor {
-            kind: "cart".to_owned(),
-            key: "eu/{user42}/".to_owned(),
-        };
+        let expected = Actor { kind: "cart".to_owned(), key: "eu/{user42}/".to_owned() };
         assert_eq!(actor("cart/eu/{user42}/"), Ok(expected));
         for text in ["", "/", "cart", "cart/", "/alice"] {
             assert!(actor(text).is_err(), "{text:?} was taken for an actor");

@@ -67,10 +67,7 @@ struct LifeEntry<'a> {
 
 impl<'a> LifeEntry<'a> {
     fn of(life: &'a Life) -> Self {
-        Self {
-            node: &life.node,
-            incarnation: life.incarnation,
-        }
+        Self { node: &life.node, incarnation: life.incarnation }
     }
 }
 

@@ -39,7 +39,5 @@ fn select<'a>(view: &'a ClusterView, owner: Option<&str>, in_motion: bool) -> Ve
     };
     let moving = |shard: &Shard| !in_motion || view.condition(shard) == ShardCondition::InMotion;
     let shards = view.shards.iter();
-    shards
-        .filter(|shard| owned(shard) && moving(shard))
-        .collect()
+    shards.filter(|shard| owned(shard) && moving(shard)).collect()
 }

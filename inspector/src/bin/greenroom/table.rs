@@ -16,16 +16,8 @@ pub(crate) fn status(view: &ClusterView) -> String {
         ("leader", leader),
         ("term", view.term.to_string()),
     ]);
-    let titles = [
-        "NODE",
-        "INCARNATION",
-        "STATE",
-        "WEIGHT",
-        "ADDRESS",
-        "KINDS",
-        "OWNED",
-        "TARGETED",
-    ];
+    let titles =
+        ["NODE", "INCARNATION", "STATE", "WEIGHT", "ADDRESS", "KINDS", "OWNED", "TARGETED"];
     let shares = view.shares();
     let row = |(id, share): (&&str, &Share)| node_row(id, view.nodes.get(*id), share);
     let nodes = columns(titles, shares.iter().map(row));
@@ -71,8 +63,7 @@ fn node_row(id: &str, node: Option<&Node>, share: &Share) -> [String; 8] {
     [
         id.to_owned(),
         text(node.map(|node| node.life.incarnation)),
-        node.map_or("unknown", |node| node.state.as_str())
-            .to_owned(),
+        node.map_or("unknown", |node| node.state.as_str()).to_owned(),
         text(node.map(|node| node.weight)),
         text(node.map(|node| &node.peer_address)),
         text(node.map(|node| node.kinds.len())),
@@ -97,10 +88,8 @@ fn columns<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String
 }
 
 fn align<const N: usize>(rows: &[[String; N]]) -> String {
-    let rows: Vec<[Cow<'_, str>; N]> = rows
-        .iter()
-        .map(|row| row.each_ref().map(|cell| shown(cell)))
-        .collect();
+    let rows: Vec<[Cow<'_, str>; N]> =
+        rows.iter().map(|row| row.each_ref().map(|cell| shown(cell))).collect();
     let mut widths = [0; N];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -147,10 +136,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_by_characters_and_lines_end_without_spaces() {
-        let rows = [
-            ["é".to_owned(), "a b".to_owned()],
-            ["wide".to_owned(), String::new()],
-        ];
+        let rows = [["é".to_owned(), "a b".to_owned()], ["wide".to_owned(), String::new()]];
         let table = columns(["N", "REASON"], rows.into_iter());
         assert_eq!(table, "N     REASON\né     a b\nwide  -\n");
     }

@@ -56,10 +56,7 @@ fn check_qualifiers(declared: &TraitItemFn, errors: &mut Errors) {
         errors.at(token, "a method of an interface cannot be `default`");
     }
     if let Some(token) = &sig.constness {
-        errors.at(
-            token,
-            "a method of an interface cannot be `const`: it runs on the actor's node",
-        );
+        errors.at(token, "a method of an interface cannot be `const`: it runs on the actor's node");
     }
     if let Safety::Unsafe(_) | Safety::Safe(_) = &sig.safety {
         errors.at(
@@ -68,10 +65,7 @@ fn check_qualifiers(declared: &TraitItemFn, errors: &mut Errors) {
         );
     }
     if let Some(abi) = &sig.abi {
-        errors.at(
-            abi,
-            "a method of an interface cannot be `extern`: it has a name on the wire",
-        );
+        errors.at(abi, "a method of an interface cannot be `extern`: it has a name on the wire");
     }
     if sig.asyncness.is_none() {
         errors.at(
@@ -93,10 +87,7 @@ fn check_qualifiers(declared: &TraitItemFn, errors: &mut Errors) {
         errors.at(clause, "a method of an interface has no `where` clause");
     }
     if let Some(variadic) = &sig.variadic {
-        errors.at(
-            variadic,
-            "a method of an interface has a fixed list of arguments",
-        );
+        errors.at(variadic, "a method of an interface has a fixed list of arguments");
     }
 }
 
@@ -117,11 +108,7 @@ fn receiver<'s>(sig: &'s Signature, errors: &mut Errors) -> Option<(&'s Receiver
             if let Some(lifetime) = lifetime {
                 errors.at(lifetime, "a method of an interface has no lifetimes");
             }
-            let access = if mutability.is_some() {
-                Access::Write
-            } else {
-                Access::Read
-            };
+            let access = if mutability.is_some() { Access::Write } else { Access::Read };
             Some((receiver, access))
         }
         _ => {
@@ -151,10 +138,7 @@ fn inputs(sig: &Signature, errors: &mut Errors) -> Option<Vec<Input>> {
         }
         if types::is_context(&input.ty) {
             if has_context {
-                errors.at(
-                    input,
-                    "the context is there already: a method takes it once",
-                );
+                errors.at(input, "the context is there already: a method takes it once");
             }
             has_context = true;
             for attr in &input.attrs {
@@ -278,9 +262,5 @@ fn output(output: &ReturnType, errors: &mut Errors) -> Option<Output> {
             return None;
         }
     };
-    Some(Output {
-        whole,
-        value,
-        error,
-    })
+    Some(Output { whole, value, error })
 }

@@ -8,19 +8,14 @@ use super::Names;
 use crate::model::{Interface, Method, arguments_ident};
 
 pub(super) fn address(kind: &LitStr, interface: &Interface, names: &Names) -> TokenStream {
-    let Names {
-        interface: interface_name,
-        address,
-    } = names;
+    let Names { interface: interface_name, address } = names;
     let (vis, ident) = (&interface.vis, &interface.ident);
     let doc = format!(
         "The address of one `{}` actor, wherever it is: calls on it are those of [`{ident}`].",
         kind.value()
     );
-    let served_by_doc = format!(
-        "The kind `{}` as the actor type serves it, for a node to host.",
-        kind.value()
-    );
+    let served_by_doc =
+        format!("The kind `{}` as the actor type serves it, for a node to host.", kind.value());
     let calls = interface
         .methods
         .iter()

@@ -92,13 +92,9 @@ fn spec(method: &Method) -> TokenStream {
 
 /// One arm for each method of this access; the position is that among all methods.
 fn arms(interface: &Interface, access: Access) -> TokenStream {
-    let arms = interface
-        .methods
-        .iter()
-        .enumerate()
-        .map(|(position, method)| {
-            (method.access == access).then(|| arm(interface, position, method))
-        });
+    let arms = interface.methods.iter().enumerate().map(|(position, method)| {
+        (method.access == access).then(|| arm(interface, position, method))
+    });
     quote!(#(#arms)*)
 }
 

@@ -1,0 +1,11 @@
+//! The actor systems that are compared within one process.
+
+mod greenroom;
+mod kameo;
+mod ractor;
+mod tokio_channel;
+
+pub(crate) use greenroom::{CounterActor, CounterRef, Greenroom};
+pub(crate) use kameo::Kameo;
+pub(crate) use ractor::Ractor;
+pub(crate) use tokio_channel::TokioChannel;

@@ -1,0 +1,208 @@
+//! Which turns of one actor may start: at most one `&mut self` turn, or many `&self` turns, in the
+//! order of arrival. Decides only; [`super::cell`] runs what may start.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::turn::{Answer, Queued};
+use crate::failure::FailureCode;
+use crate::interface::Access;
+
+/// The state of a cell.
+pub(super) struct Mailbox<A> {
+    stage: Stage<A>,
+    /// `&self` turns that run now.
+    readers: usize,
+    waiting: VecDeque<Queued>,
+    last_used: Instant,
+}
+
+enum Stage<A> {
+    /// Not in memory.
+    Vacant,
+    /// Alive, and no `&mut self` turn runs.
+    Idle(Arc<A>),
+    /// Coming to life, going, or taken out by a `&mut self` turn.
+    Taken,
+    /// The cell is out of the directory; nothing starts here any more.
+    Gone,
+}
+
+/// A turn that may start now.
+pub(super) struct Start<A> {
+    pub(super) queued: Queued,
+    pub(super) with: With<A>,
+}
+
+/// What a turn starts with.
+pub(super) enum With<A> {
+    /// The actor is not in memory and must be activated first.
+    Nobody,
+    /// The actor, taken out of its place.
+    Alone(Arc<A>),
+    /// The actor, beside other `&self` turns.
+    Beside(Arc<A>),
+}
+
+/// What became of a call that arrived.
+pub(super) enum Admitted<A> {
+    Start(Start<A>),
+    Queued,
+    Refused(Answer),
+    /// The cell has left the directory: look the actor up again.
+    Moved(Box<Queued>),
+}
+
+/// What there is to passivate.
+pub(super) enum Unused<A> {
+    /// The actor, taken out of its place.
+    Actor(Arc<A>),
+    /// Nothing lives or waits here.
+    Empty,
+    /// It is in use.
+    InUse,
+}
+
+impl<A> Mailbox<A> {
+    pub(super) fn new() -> Self {
+        let waiting = VecDeque::new();
+        Self { stage: Stage::Vacant, readers: 0, waiting, last_used: Instant::now() }
+    }
+
+    /// Starts the call's turn if nothing is before it, else lets it wait, if there is room.
+    pub(super) fn admit(&mut self, queued: Queued, waiting_max: usize) -> Admitted<A> {
+        if let Stage::Gone = self.stage {
+            return Admitted::Moved(Box::new(queued));
+        }
+        self.last_used = Instant::now();
+        if self.waiting.is_empty() && self.may_start(queued.job.access) {
+            return Admitted::Start(self.begin(queued));
+        }
+        if let Some(cycle) = queued.job.cycle() {
+            let message = format!("the call would wait for itself: {cycle}");
+            return Admitted::Refused(queued.job.bounce(FailureCode::Cycle, message));
+        }
+        // Callers that went away leave no trace.
+        if self.waiting.len() >= waiting_max {
+            self.waiting.retain(|queued| !queued.is_abandoned());
+        }
+        if self.waiting.len() >= waiting_max {
+            let message = format!("{waiting_max} calls wait in the mailbox of {}", queued.job.id);
+            return Admitted::Refused(queued.job.bounce(FailureCode::Overloaded, message));
+        }
+        self.waiting.push_back(queued);
+        Admitted::Queued
+    }
+
+    fn may_start(&self, access: Access) -> bool {
+        match &self.stage {
+            Stage::Idle(_) => access == Access::Read || self.readers == 0,
+            Stage::Vacant => self.readers == 0,
+            Stage::Taken | Stage::Gone => false,
+        }
+    }
+
+    /// Starts a turn that may start.
+    fn begin(&mut self, queued: Queued) -> Start<A> {
+        let with = match std::mem::replace(&mut self.stage, Stage::Taken) {
+            Stage::Idle(actor) if queued.job.access == Access::Read => {
+                self.readers += 1;
+                self.stage = Stage::Idle(Arc::clone(&actor));
+                With::Beside(actor)
+            }
+            Stage::Idle(actor) => With::Alone(actor),
+            _ => With::Nobody,
+        };
+        Start { queued, with }
+    }
+
+    /// What may start now: one `&mut self` turn, or all `&self` turns up to the next one.
+    fn next(&mut self) -> Vec<Start<A>> {
+        let mut starts = Vec::new();
+        while let Some(front) = self.waiting.front() {
+            if !self.may_start(front.job.access) {
+                break;
+            }
+            if let Some(queued) = self.waiting.pop_front() {
+                starts.push(self.begin(queued));
+            }
+        }
+        starts
+    }
+
+    /// Puts the actor back, or nobody if it did not come to life or did not survive; answers with
+    /// what may start now. `Err` with the actor when the cell is gone.
+    pub(super) fn put_back(
+        &mut self,
+        actor: Option<Arc<A>>,
+    ) -> Result<Vec<Start<A>>, Option<Arc<A>>> {
+        if let Stage::Gone = self.stage {
+            return Err(actor);
+        }
+        self.last_used = Instant::now();
+        self.stage = actor.map_or(Stage::Vacant, Stage::Idle);
+        Ok(self.next())
+    }
+
+    /// Puts an actor back that a `&self` turn activated and uses from here on; answers with what
+    /// may start beside that turn, or `None` when the cell is gone.
+    pub(super) fn share(&mut self, actor: &Arc<A>) -> Option<Vec<Start<A>>> {
+        if let Stage::Gone = self.stage {
+            return None;
+        }
+        self.stage = Stage::Idle(Arc::clone(actor));
+        self.readers += 1;
+        Some(self.next())
+    }
+
+    /// A `&self` turn has ended, and let go of the actor; after a panic, the actor is lost. Answers
+    /// with what may start now, and whether the actor was lost by this.
+    pub(super) fn reader_left(&mut self, healthy: bool) -> (Vec<Start<A>>, bool) {
+        self.readers -= 1;
+        let lost = !healthy && matches!(self.stage, Stage::Idle(_));
+        if lost {
+            self.stage = Stage::Vacant;
+        }
+        (self.next(), lost)
+    }
+
+    /// Takes the actor out if it has not been used since `before`.
+    pub(super) fn take_unused(&mut self, before: Instant) -> Unused<A> {
+        if self.last_used >= before || self.readers > 0 || !self.waiting.is_empty() {
+            return Unused::InUse;
+        }
+        match std::mem::replace(&mut self.stage, Stage::Taken) {
+            Stage::Idle(actor) => Unused::Actor(actor),
+            Stage::Vacant => {
+                self.stage = Stage::Vacant;
+                Unused::Empty
+            }
+            other => {
+                self.stage = other;
+                Unused::InUse
+            }
+        }
+    }
+
+    /// Marks the cell as gone if nothing lives or waits in it.
+    pub(super) fn retire(&mut self) -> bool {
+        let vacant = matches!(self.stage, Stage::Vacant);
+        let empty = vacant && self.readers == 0 && self.waiting.is_empty();
+        if empty {
+            self.stage = Stage::Gone;
+        }
+        empty
+    }
+
+    /// Marks the cell as gone, and takes everything out of it.
+    pub(super) fn clear(&mut self) -> (Option<Arc<A>>, VecDeque<Queued>) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Gone);
+        let waiting = std::mem::take(&mut self.waiting);
+        match stage {
+            Stage::Idle(actor) => (Some(actor), waiting),
+            _ => (None, waiting),
+        }
+    }
+}
