@@ -17,6 +17,7 @@ use crate::codec::Codec;
 use crate::connect::StoreConfig;
 use crate::driver::{Command, Driver, Told};
 use crate::heart::Heart;
+use crate::pulse::Pulse;
 use crate::quiet::Quiet;
 use crate::right::RightToRun;
 use crate::routing::Routes;
@@ -120,6 +121,10 @@ pub struct Status {
     pub claimed: usize,
     /// Shards that it should serve.
     pub targeted: usize,
+    /// Whether it has given all its shards away, and nothing of them runs here any more.
+    pub drained: bool,
+    /// Whether another live node takes shards.
+    pub others_take_shards: bool,
     /// Whether it leads.
     pub leads: bool,
     /// Whether the store has been read and is watched.
@@ -166,12 +171,14 @@ impl Cluster {
         let routes = Arc::new(Routes::new(options.shards));
         let right = Arc::new(RightToRun::default());
         let (events, inbox) = mpsc::channel(EVENTS_WAITING_MAX);
+        let pulse = Arc::new(Pulse::new());
         let heart = Heart::start(
             options.store.clone(),
             codec.clone(),
             options.timing,
             Arc::clone(&right),
             events.clone(),
+            Arc::clone(&pulse),
         )?;
         let agent = Agent::new(Config {
             node: options.node.clone(),
@@ -200,6 +207,7 @@ impl Cluster {
             drain_deadline: options.drain_deadline,
             tick: options.timing.heartbeat / 8,
             told: Told::default(),
+            pulse,
             events,
         };
         let (status_of, status) = watch::channel(driver.status(None));
@@ -239,21 +247,27 @@ impl Cluster {
         view.await.ok()
     }
 
+    /// Gives all shards away and stays a member, so that calls can still be sent to their new
+    /// owners. Returns whether that was done within `patience`.
+    pub async fn drain(&self, patience: Duration) -> bool {
+        let _ = self.commands.send(Command::Drain).await;
+        let done = |status: &Status| status.drained || has_stopped(status);
+        timeout(patience, self.wait_for(done)).await.is_ok()
+    }
+
     /// Gives all shards away, then leaves; calls keep flowing meanwhile. After `patience`, what is
     /// left is given up at once: running turns are revoked, and the cluster is told.
     ///
     /// Returns how many shards were left at that time (0: all were handed over).
     pub async fn leave(&self, patience: Duration) -> usize {
         let _ = self.commands.send(Command::Leave).await;
-        let stopped = |status: &Status| matches!(status.phase, StatusPhase::Stopped(_));
-        if timeout(patience, self.wait_for(stopped)).await.is_ok() {
+        if timeout(patience, self.wait_for(has_stopped)).await.is_ok() {
             return 0;
         }
         let left = self.status().claimed;
-        self.gates.revoke_all();
         let _ = self.commands.send(Command::LeaveNow).await;
         // The store may be away; then the others notice the silence.
-        let _ = timeout(Duration::from_secs(2), self.wait_for(stopped)).await;
+        let _ = timeout(Duration::from_secs(2), self.wait_for(has_stopped)).await;
         self.abandon().await;
         left
     }
@@ -267,6 +281,10 @@ impl Cluster {
             let _ = ended.await;
         }
     }
+}
+
+fn has_stopped(status: &Status) -> bool {
+    matches!(status.phase, StatusPhase::Stopped(_))
 }
 
 fn check(options: &ClusterOptions, gates: &Gates) -> Result<(), ClusterError> {

@@ -49,6 +49,11 @@ impl Codec {
 
     /// `None` for a key that is none of ours, such as one of a newer version.
     fn parse_key(&self, key: &str) -> Option<Key> {
+        // One name a record: another spelling of a key of ours is no key of ours.
+        self.read_key(key).filter(|parsed| self.key(parsed) == key)
+    }
+
+    fn read_key(&self, key: &str) -> Option<Key> {
         let rest = key.strip_prefix(&self.prefix)?;
         let (folder, name) = rest.split_once('/').unwrap_or((rest, ""));
         match folder {
@@ -126,6 +131,13 @@ fn encode(record: &Record) -> Bytes {
     bytes.expect("records serialise").into()
 }
 
+/// Greatest epoch or term that is believed: nobody gets there by counting, and there is room to go on.
+const COUNTER_MAX: u64 = 1 << 47;
+
+fn counter(number: u64) -> Result<u64, Unreadable> {
+    if number < COUNTER_MAX { Ok(number) } else { Err(Unreadable::Counter(number)) }
+}
+
 /// Why a value can't be read.
 #[derive(Debug, thiserror::Error)]
 enum Unreadable {
@@ -135,6 +147,8 @@ enum Unreadable {
     Name(#[from] greenroom_core::BadName),
     #[error("`{0}` is no state of a node")]
     State(String),
+    #[error("{0} is beyond all counting")]
+    Counter(u64),
 }
 
 fn decode(key: &Key, value: &[u8]) -> Result<Record, Unreadable> {
@@ -232,19 +246,23 @@ struct HeartbeatJson {
     incarnation: Option<u64>,
     sequence: u64,
     nonce: u64,
+    #[serde(default)]
+    window_ms: u64,
 }
 
 impl From<&HeartbeatRecord> for HeartbeatJson {
     fn from(heartbeat: &HeartbeatRecord) -> Self {
         let incarnation = heartbeat.incarnation.map(|incarnation| incarnation.0);
-        Self { incarnation, sequence: heartbeat.sequence, nonce: heartbeat.nonce }
+        let HeartbeatRecord { sequence, nonce, window_ms, .. } = *heartbeat;
+        Self { incarnation, sequence, nonce, window_ms }
     }
 }
 
 impl From<HeartbeatJson> for HeartbeatRecord {
     fn from(heartbeat: HeartbeatJson) -> Self {
         let incarnation = heartbeat.incarnation.map(Incarnation);
-        Self { incarnation, sequence: heartbeat.sequence, nonce: heartbeat.nonce }
+        let HeartbeatJson { sequence, nonce, window_ms, .. } = heartbeat;
+        Self { incarnation, sequence, nonce, window_ms }
     }
 }
 
@@ -287,7 +305,7 @@ impl TryFrom<LeaderJson<'_>> for LeaderRecord {
 
     fn try_from(leader: LeaderJson<'_>) -> Result<Self, Unreadable> {
         let holder = leader.holder.map(Life::try_from).transpose()?;
-        Ok(Self { holder, term: Term(leader.term) })
+        Ok(Self { holder, term: Term(counter(leader.term)?) })
     }
 }
 
@@ -323,7 +341,7 @@ impl TryFrom<ShardJson<'_>> for ShardRecord {
         Ok(Self {
             target: shard.target.map(|node| NodeId::new(&*node)).transpose()?,
             owner: shard.owner.map(Life::try_from).transpose()?,
-            epoch: Epoch(shard.epoch),
+            epoch: Epoch(counter(shard.epoch)?),
             pinned: shard.pinned,
             since_ms: shard.since_ms,
             reason: Cow::Owned(shard.reason.into_owned()),
@@ -381,9 +399,10 @@ mod tests {
                     incarnation: Some(Incarnation(42)),
                     sequence: 7,
                     nonce: 9,
+                    window_ms: 6000,
                 }),
                 "/greenroom/demo/heartbeats/node-1",
-                r#"{"incarnation":42,"sequence":7,"nonce":9}"#,
+                r#"{"incarnation":42,"sequence":7,"nonce":9,"window_ms":6000}"#,
             ),
             (
                 Key::Leader,
@@ -451,5 +470,15 @@ mod tests {
         assert_eq!(codec.entry(&item("/greenroom/demo/shards/default/x", b"{}")), None);
         assert_eq!(codec.entry(&item("/greenroom/demo/shards/default/00001", b"\xff")), None);
         assert_eq!(codec.entry(&item("/greenroom/demo/nodes/a b", b"{}")), None);
+        // Other spellings of keys of ours, and counters that nobody counted.
+        let shard = br#"{"target":null,"owner":null,"epoch":1,"since_ms":0,"reason":""}"#;
+        assert!(codec.entry(&item("/greenroom/demo/shards/default/00001", shard)).is_some());
+        assert_eq!(codec.entry(&item("/greenroom/demo/shards/default/1", shard)), None);
+        assert_eq!(
+            codec.entry(&item("/greenroom/demo/leader/x", br#"{"holder":null,"term":1}"#)),
+            None
+        );
+        let leader = br#"{"holder":null,"term":18446744073709551615}"#;
+        assert_eq!(codec.entry(&item("/greenroom/demo/leader", leader)), None);
     }
 }

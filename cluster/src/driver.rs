@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use greenroom_core::record::{Key, Transaction};
-use greenroom_core::{Agent, Effect, Event, Notice, Outcome, RequestId, View};
+use greenroom_core::{Agent, Effect, Event, Notice, Outcome, RequestId, ShardId, View};
 use greenroom_shardlock::{Closed, Gates};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -16,6 +16,7 @@ use crate::clock;
 use crate::cluster::{Activations, OpenShard, Status, StatusPhase, report};
 use crate::codec::Codec;
 use crate::heart::Heart;
+use crate::pulse::Pulse;
 use crate::quiet::Quiet;
 use crate::routing::Routes;
 use crate::store::{Commit, Store, StoreError};
@@ -31,6 +32,7 @@ const SETTLED_AFTER: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) enum Command {
     View(oneshot::Sender<View>),
+    Drain,
     Leave,
     LeaveNow,
     Abandon(oneshot::Sender<()>),
@@ -47,6 +49,8 @@ pub(crate) struct Driver {
     pub(crate) drain_deadline: Duration,
     pub(crate) tick: Duration,
     pub(crate) told: Told,
+    /// Tells the heart that this loop goes round.
+    pub(crate) pulse: Arc<Pulse>,
     /// For the answers to what it starts.
     pub(crate) events: mpsc::Sender<Event>,
 }
@@ -61,6 +65,7 @@ impl Driver {
     ) {
         // Everything that the driver starts ends with it.
         let mut tasks = JoinSet::new();
+        let mut drains = JoinSet::new();
         tasks.spawn(watcher.run());
         let mut tick = interval(self.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -70,13 +75,20 @@ impl Driver {
                 Some(event) = inbox.recv() => event,
                 _ = tick.tick() => Event::Tick,
                 Some(_) = tasks.join_next() => continue,
+                Some(_) = drains.join_next() => continue,
                 Some(command) = orders.recv() => match command {
                     Command::View(answer) => {
                         let _ = answer.send(self.agent.view().clone());
                         continue;
                     }
+                    Command::Drain => Event::Drain,
                     Command::Leave => Event::Leave,
-                    Command::LeaveNow => Event::LeaveNow,
+                    Command::LeaveNow => {
+                        // Before the agent gives the life up: nothing may run after it.
+                        self.heart.stop();
+                        self.gates.revoke_all();
+                        Event::LeaveNow
+                    }
                     Command::Abandon(done) => {
                         self.heart.stop();
                         let _ = done.send(());
@@ -85,8 +97,13 @@ impl Driver {
                 },
             };
             for effect in self.agent.step(clock::now(), event) {
-                self.carry_out(effect, &mut tasks, &mut stopped);
+                if let Effect::Fence(_) = effect {
+                    // A drain of the life that is over must not touch a gate of the next one.
+                    drains.shutdown().await;
+                }
+                self.carry_out(effect, &mut tasks, &mut drains, &mut stopped);
             }
+            self.pulse.beat();
             let now = self.status(stopped.clone());
             self.told.serving(&now);
             status.send_if_modified(|status| {
@@ -113,6 +130,8 @@ impl Driver {
             phase,
             claimed,
             targeted,
+            drained: self.agent.is_drained(),
+            others_take_shards: self.agent.others_take_shards(),
             leads: self.agent.leads(),
             synced: self.agent.is_synced(),
         }
@@ -122,6 +141,7 @@ impl Driver {
         &mut self,
         effect: Effect,
         tasks: &mut JoinSet<()>,
+        drains: &mut JoinSet<()>,
         stopped: &mut Option<Option<String>>,
     ) {
         match effect {
@@ -135,7 +155,13 @@ impl Driver {
             Effect::StopBeating => self.heart.stop(),
             Effect::Open(shards) => self.open(&shards),
             Effect::Drain(shards) => {
-                tasks.spawn(self.drain(shards));
+                drains.spawn(self.drain(shards));
+            }
+            Effect::Revoke(shards) => {
+                for shard in shards {
+                    tracing::error!(%shard, "a shard was taken away without a handoff");
+                    self.revoke(shard);
+                }
             }
             Effect::Fence(_) => {
                 self.gates.revoke_all();
@@ -163,12 +189,23 @@ impl Driver {
     fn open(&self, shards: &[OpenShard]) {
         for &(shard, epoch) in shards {
             if let Err(error) = self.gates.open(shard.0, epoch.0) {
-                // The agent opens only what is drained, so this is a defect; the shard stays
-                // closed, which is safe.
-                tracing::error!(%shard, %epoch, %error, "can't open the gate of an owned shard");
+                // The agent opens only what is drained, so this is a defect. What is open belongs
+                // to an older epoch, and must go before the shard can be served.
+                tracing::error!(%shard, %epoch, %error, "the gate of a claimed shard was not free");
+                self.revoke(shard);
+                if let Err(error) = self.gates.open(shard.0, epoch.0) {
+                    tracing::error!(%shard, %epoch, %error, "a claimed shard can't be served");
+                }
             }
             self.routes.notify(shard);
         }
+    }
+
+    /// Ends what runs of a shard, without a farewell.
+    fn revoke(&self, shard: ShardId) {
+        self.gates.revoke(shard.0);
+        // Takes the actors out at once; the farewells are in the future that is dropped.
+        drop(self.activations.deactivate(shard));
     }
 
     fn commit(
@@ -230,7 +267,7 @@ impl Driver {
         }
     }
 
-    /// Closes the gates at once; reports shards as their turns end and their actors are gone.
+    /// Closes the gates, and reports shards as their turns end and their actors are gone.
     fn drain(&self, shards: Vec<OpenShard>) -> impl Future<Output = ()> + Send + 'static {
         let (gates, activations) = (Arc::clone(&self.gates), Arc::clone(&self.activations));
         let (events, patience) = (self.events.clone(), self.drain_deadline);

@@ -13,9 +13,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::clock;
 use crate::codec::Codec;
 use crate::connect::StoreConfig;
+use crate::pulse::Pulse;
 use crate::quiet::Quiet;
 use crate::right::RightToRun;
 use crate::store::{Commit, Store};
+
+/// For how many liveness windows the driver may hang before the heart stops for it.
+const WINDOWS_WITHOUT_DRIVER: u32 = 5;
 
 /// Keeps the heartbeat of one life at a time going; ends when dropped.
 #[derive(Debug)]
@@ -31,10 +35,17 @@ impl Heart {
         timing: Timing,
         right: Arc<RightToRun>,
         report: mpsc::Sender<Event>,
+        driver: Arc<Pulse>,
     ) -> std::io::Result<Self> {
         let (life, lives) = watch::channel(None);
-        let beating =
-            Beating { codec, timing, right: Arc::clone(&right), report, quiet: Quiet::default() };
+        let beating = Beating {
+            codec,
+            timing,
+            right: Arc::clone(&right),
+            report,
+            quiet: Quiet::default(),
+            driver,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new()
             .name("greenroom-heart".into())
@@ -67,6 +78,7 @@ struct Beating {
     right: Arc<RightToRun>,
     report: mpsc::Sender<Event>,
     quiet: Quiet,
+    driver: Arc<Pulse>,
 }
 
 /// What became of one beat.
@@ -92,16 +104,32 @@ impl Beating {
     ) {
         let store = self.connect(&config).await;
         let mut sequence = 0;
+        let mut acknowledged = None;
         loop {
             let life = lives.wait_for(Option::is_some).await.map(|life| life.clone());
             let Ok(life) = life else { return };
             let Some(life) = life else { continue };
+            if !self.driver_is_alive() {
+                self.unanswered("the node's driver hangs; letting its life end");
+                sleep_until(Instant::now() + self.timing.heartbeat).await;
+                continue;
+            }
             sequence += 1;
             let began = Instant::now();
             let pause = match self.beat(&*store, &life, sequence).await {
-                Beat::Acknowledged => self.timing.heartbeat,
+                Beat::Acknowledged => {
+                    if acknowledged != Some(life.incarnation) {
+                        acknowledged = Some(life.incarnation);
+                        let incarnation = life.incarnation;
+                        let event = Event::HeartbeatAcknowledged { incarnation };
+                        let _ = self.report.send(event).await;
+                    }
+                    self.timing.heartbeat
+                }
                 Beat::Unanswered => self.timing.heartbeat / 4,
                 Beat::Refused => {
+                    // Somebody else may own the shards already.
+                    self.right.end();
                     let incarnation = life.incarnation;
                     let _ = self.report.send(Event::HeartbeatRefused { incarnation }).await;
                     self.timing.heartbeat
@@ -126,8 +154,19 @@ impl Beating {
         }
     }
 
+    /// Whether the driver still carries decisions out. One that hangs would hold its shards, and
+    /// perhaps the lead, for ever, if its node went on looking alive.
+    fn driver_is_alive(&self) -> bool {
+        self.driver.age() < self.timing.window * WINDOWS_WITHOUT_DRIVER
+    }
+
     async fn beat(&mut self, store: &dyn Store, life: &Life, sequence: u64) -> Beat {
-        let record = HeartbeatRecord { incarnation: Some(life.incarnation), sequence, nonce: 0 };
+        let record = HeartbeatRecord {
+            incarnation: Some(life.incarnation),
+            sequence,
+            nonce: 0,
+            window_ms: self.timing.window_ms(),
+        };
         let write = Write::Put(Key::Heartbeat(life.node.clone()), Record::Heartbeat(record));
         let transaction = Transaction { guards: vec![Guard::alive(life)], writes: vec![write] };
         let transaction = self.codec.transaction(&transaction);

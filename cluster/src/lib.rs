@@ -12,6 +12,7 @@ mod codec;
 mod connect;
 mod driver;
 mod heart;
+mod pulse;
 mod quiet;
 mod right;
 mod routing;

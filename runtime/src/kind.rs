@@ -54,10 +54,11 @@ impl Kind {
         self
     }
 
-    /// How long an activation or a deactivation may take; 10 s unless told otherwise.
+    /// How long an activation or a deactivation may take; 10 s unless told otherwise,
+    /// 24 hours at most.
     #[must_use]
     pub fn activation_timeout(mut self, span: Duration) -> Self {
-        self.options.activation_timeout = span;
+        self.options.activation_timeout = span.min(Duration::from_secs(24 * 3600));
         self
     }
 

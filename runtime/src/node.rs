@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::transport::server::TcpIncoming;
 
 use crate::activation::Hosted;
@@ -145,9 +145,16 @@ struct Parts {
     peer_address: SocketAddr,
     http_address: Option<SocketAddr>,
     serving: watch::Sender<Serving>,
+    http_serving: watch::Sender<bool>,
     /// Taken by whoever stops the node.
-    servers: Mutex<Option<JoinSet<()>>>,
+    servers: Mutex<Option<Servers>>,
     passivation: Mutex<JoinSet<()>>,
+}
+
+/// The servers of a node, one task each.
+struct Servers {
+    peers: JoinSet<()>,
+    http: JoinSet<()>,
 }
 
 impl Node {
@@ -210,10 +217,11 @@ impl Node {
         );
         let _ = late.set(router.downgrade());
         let (serving, is_serving) = watch::channel(Serving::Open);
+        let (http_serving, _) = watch::channel(true);
         let peer_service = PeerService::new(router.clone(), identity.clone(), is_serving);
         let inspect_service = InspectService::new(identity, cluster.clone(), router.clone());
-        let mut servers = JoinSet::new();
-        servers.spawn(serve_peers(
+        let mut servers = Servers { peers: JoinSet::new(), http: JoinSet::new() };
+        servers.peers.spawn(serve_peers(
             peer_listener,
             PeerServer::new(peer_service)
                 .max_decoding_message_size(message_bytes_max)
@@ -223,7 +231,7 @@ impl Node {
         ));
         if let Some(listener) = http_listener {
             let routes = gateway::routes(router.clone(), cluster.clone());
-            servers.spawn(serve_http(listener, routes, serving.subscribe()));
+            servers.http.spawn(serve_http(listener, routes, http_serving.subscribe()));
         }
         let mut passivation = JoinSet::new();
         for kind in activations.all() {
@@ -237,6 +245,7 @@ impl Node {
             peer_address,
             http_address,
             serving,
+            http_serving,
             servers: Mutex::new(Some(servers)),
             passivation: Mutex::new(passivation),
         };
@@ -323,7 +332,12 @@ impl Node {
     /// bounded by the shutdown time-out.
     pub async fn stop(&self) {
         let Some(mut servers) = self.parts.servers.lock().take() else { return };
-        let left = self.parts.cluster.leave(self.parts.config.shutdown_timeout).await;
+        let deadline = Instant::now() + self.parts.config.shutdown_timeout;
+        let patience = || deadline.saturating_duration_since(Instant::now());
+        self.parts.cluster.drain(patience()).await;
+        // Still a member: calls that came in here, or are made here, find the new owners.
+        self.end_calls(&mut servers, patience()).await;
+        let left = self.parts.cluster.leave(patience()).await;
         if left > 0 {
             tracing::error!(
                 left,
@@ -331,9 +345,25 @@ impl Node {
             );
         }
         self.parts.serving.send_replace(Serving::Goodbye);
-        let goodbyes = async { while servers.join_next().await.is_some() {} };
-        let _ = timeout(GOODBYE_PATIENCE, goodbyes).await;
+        let _ = timeout(GOODBYE_PATIENCE, servers.peers.join_next()).await;
         self.close(servers).await;
+    }
+
+    /// Takes no more calls over HTTP, and waits until those that are under way are answered.
+    async fn end_calls(&self, servers: &mut Servers, patience: Duration) {
+        if !self.parts.cluster.status().others_take_shards {
+            // Nobody is there to answer the calls that wait for an owner.
+            self.parts.router.refuse();
+        }
+        self.parts.http_serving.send_replace(false);
+        let ended = async {
+            servers.http.join_next().await;
+            self.parts.router.refuse();
+            self.parts.router.idle().await;
+        };
+        if timeout(patience, ended).await.is_err() {
+            tracing::error!("the shutdown time-out passed before all calls were answered");
+        }
     }
 
     /// Stops at once and tells nobody, as if the process had been killed. For tests and demos of
@@ -345,9 +375,10 @@ impl Node {
         self.close(servers).await;
     }
 
-    async fn close(&self, mut servers: JoinSet<()>) {
+    async fn close(&self, mut servers: Servers) {
         self.parts.router.close();
-        servers.shutdown().await;
+        servers.peers.shutdown().await;
+        servers.http.shutdown().await;
         self.parts.passivation.lock().abort_all();
         self.parts.kinds.drop_all();
     }
@@ -490,9 +521,12 @@ async fn serve_peers(
 async fn serve_http(
     listener: TcpListener,
     routes: axum::Router,
-    serving: watch::Receiver<Serving>,
+    mut serving: watch::Receiver<bool>,
 ) {
-    let served = axum::serve(listener, routes).with_graceful_shutdown(until_stopped(serving)).await;
+    let until_stopped = async move {
+        let _ = serving.wait_for(|serving| !serving).await;
+    };
+    let served = axum::serve(listener, routes).with_graceful_shutdown(until_stopped).await;
     if let Err(error) = served {
         tracing::error!(%error, "the HTTP gateway ended");
     }

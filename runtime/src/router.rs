@@ -24,6 +24,8 @@ use crate::peer::{PeerCall, Peers};
 /// How long a call waits before it tries again, when nothing tells it that something changed.
 const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(5);
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(200);
+/// How often a node that stops looks whether its last calls have ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Finds the way of calls. Clones are the same router.
 #[derive(Clone)]
@@ -160,9 +162,21 @@ impl Router {
         &self.0.limits
     }
 
-    /// Ends the links to other nodes; no call is made any more.
-    pub(crate) fn close(&self) {
+    /// Makes no call any more: new ones, and those that wait for an owner, are refused.
+    pub(crate) fn refuse(&self) {
         self.0.closed.store(true, Ordering::Release);
+    }
+
+    /// Waits until no call that was made here is under way.
+    pub(crate) async fn idle(&self) {
+        while self.0.in_flight.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Ends the links to other nodes.
+    pub(crate) fn close(&self) {
+        self.refuse();
         self.0.peers.close();
     }
 
@@ -209,10 +223,17 @@ impl Router {
             let message = format!("{CHAIN_LEN_MAX} calls wait on each other already");
             return failed(Failure::new(FailureCode::Cycle, message));
         }
+        if self.0.closed.load(Ordering::Acquire) {
+            return failed(stopping());
+        }
         let _in_flight = match self.count_in() {
             Ok(counted) => counted,
             Err(failure) => return failed(failure),
         };
+        if Instant::now() >= request.deadline {
+            let message = "the deadline passed before the call was made";
+            return failed(Failure::new(FailureCode::Timeout, message));
+        }
         // Most calls find their way at once; only one that did not listens for changes.
         if let Attempt::Final(answer) = self.attempt(&request, chain, package).await {
             return answer;
@@ -220,7 +241,7 @@ impl Router {
         let mut pause = RETRY_PAUSE_FIRST;
         loop {
             if self.0.closed.load(Ordering::Acquire) {
-                return failed(Failure::new(FailureCode::Stopping, "this node has stopped"));
+                return failed(stopping());
             }
             // Enabled before the attempt, so that a change during it is not missed.
             let mut changed = pin!(self.0.cluster.routes().changed(request.shard));
@@ -385,7 +406,7 @@ struct InFlight<'a>(&'a AtomicUsize);
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -406,6 +427,10 @@ pub(crate) fn unknown_kind(kind: &str) -> Failure {
 
 pub(crate) fn unknown_method(kind: &str, name: &str) -> Failure {
     Failure::new(FailureCode::UnknownMethod, format!("`{kind}` has no method `{name}`"))
+}
+
+fn stopping() -> Failure {
+    Failure::new(FailureCode::Stopping, "this node has stopped")
 }
 
 /// Only a defect in this crate leads here: arguments are lent to one turn at a time.

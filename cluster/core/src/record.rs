@@ -119,6 +119,9 @@ pub struct HeartbeatRecord {
     pub sequence: u64,
     /// Drawn by the process, so that it recognises its own first heartbeat after a lost reply.
     pub nonce: u64,
+    /// The liveness window that its right to run counts on, in milliseconds: an observer waits for
+    /// that or for its own, whichever is longer, so that a change of the window can be rolled out.
+    pub window_ms: u64,
 }
 
 /// Who leads.

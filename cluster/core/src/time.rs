@@ -88,6 +88,11 @@ impl Timing {
         Ok(self)
     }
 
+    /// The window in whole milliseconds, rounded up: what others must wait at least.
+    pub fn window_ms(self) -> u64 {
+        u64::try_from(self.window.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
     /// Until when a node may run turns whose last acknowledged heartbeat was sent at `sent`.
     pub fn right_until(self, sent: Moment) -> Moment {
         sent.after(self.window - self.margin)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::record::{
-    Entry, HeartbeatRecord, Held, Key, LeaderRecord, Meta, NodeRecord, NodeState, Record,
+    Entry, Guard, HeartbeatRecord, Held, Key, LeaderRecord, Meta, NodeRecord, NodeState, Record,
     ShardRecord,
 };
 use crate::{Epoch, Incarnation, Life, NodeId, ShardId};
@@ -151,6 +151,38 @@ impl View {
         Some((owner, record.epoch))
     }
 
+    /// Where the calls of a shard go: its owner, if that is alive and has said where it is.
+    pub(crate) fn route(&self, shard: ShardId) -> Option<(Life, Epoch)> {
+        let (owner, epoch) = self.live_owner(shard)?;
+        let known = self.node(&owner.node)?.incarnation == owner.incarnation;
+        known.then(|| (owner.clone(), epoch))
+    }
+
+    /// Whether a guard would hold, as far as seen.
+    pub(crate) fn holds(&self, guard: &Guard) -> bool {
+        let (created, modified) = match guard.key() {
+            Key::Shard(shard) => {
+                let revision =
+                    self.shards.get(shard.0 as usize).map_or(0, |slot| slot.mod_revision);
+                (revision, revision)
+            }
+            Key::Heartbeat(node) => self
+                .heartbeats
+                .get(node)
+                .map_or((0, 0), |beat| (beat.create_revision, beat.mod_revision)),
+            Key::Leader => (self.leader().1, self.leader().1),
+            Key::Meta | Key::Node(_) => {
+                let revision = self.seen.get(guard.key()).copied().unwrap_or(0);
+                (revision, revision)
+            }
+        };
+        match guard {
+            Guard::ModRevision(_, is) => modified == *is,
+            Guard::CreateRevision(_, is) => created == *is,
+            Guard::CreateRevisionNot(_, not) => created != *not,
+        }
+    }
+
     /// Takes in what the store held; answers whether that was news.
     pub(crate) fn apply(&mut self, entry: Entry) -> bool {
         let Entry { key, revision, held } = entry;
@@ -207,9 +239,15 @@ impl View {
                 };
                 self.leader = Some((record, held.mod_revision));
             }
+            // Nobody of ours deletes it; if somebody did, nobody leads, and terms go on growing.
+            (Key::Leader, None) => {
+                if let Some((record, revision)) = &mut self.leader {
+                    record.holder = None;
+                    *revision = 0;
+                }
+            }
             (Key::Meta, Some(Held { record: Record::Meta(meta), .. })) => self.meta = Some(meta),
-            // The leader and meta keys are never deleted; a record under another one's key is
-            // none of ours.
+            // The meta key is never deleted; a record under another one's key is none of ours.
             _ => {}
         }
     }

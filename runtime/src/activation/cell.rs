@@ -53,17 +53,20 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         let one_way = job.one_way;
         let (reply, mut answer) = oneshot::channel();
         let queued = Queued { job, permit, reply };
-        let admitted = self.mailbox.lock().admit(queued, shared.options.mailbox_len_max);
+        // Dropped when the lock is free again: what users' types do when dropped is theirs.
+        let mut abandoned = Vec::new();
+        let waiting_max = shared.options.mailbox_len_max;
+        let admitted = self.mailbox.lock().admit(queued, waiting_max, &mut abandoned);
         match admitted {
             Admitted::Start(start) => self.run_inline(shared, start, cx),
             Admitted::Queued => {}
             Admitted::Refused(answer) => return Ok(Submitted::Answered(answer)),
             Admitted::Moved(queued) => return Err(Moved(queued)),
         }
-        if one_way {
-            return Ok(Submitted::Answered(Answer::Accepted));
-        }
         Ok(match answer.try_recv() {
+            // It is known already that it did not run.
+            Ok(bounced @ Answer::Bounced(..)) => Submitted::Answered(bounced),
+            _ if one_way => Submitted::Answered(Answer::Accepted),
             Ok(answer) => Submitted::Answered(answer),
             Err(_) => Submitted::Waiting(answer),
         })
@@ -78,6 +81,8 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     ) {
         let mut turn: BoxFuture<'static, Vec<Start<A>>> =
             Box::pin(Arc::clone(self).turn(Arc::clone(shared), start));
+        // The caller may live on another runtime, which may end before the turn does.
+        let _runtime = shared.runtime.enter();
         let polled = match InlinePlace::take() {
             Some(_place) => turn.as_mut().poll(cx),
             None => Poll::Pending,
@@ -85,10 +90,10 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         match polled {
             Poll::Ready(next) => self.spawn_all(shared, next),
             Poll::Pending => {
-                let (cell, shared) = (Arc::clone(self), Arc::clone(shared));
-                tokio::spawn(async move {
+                let (cell, same) = (Arc::clone(self), Arc::clone(shared));
+                shared.runtime.spawn(async move {
                     let next = turn.await;
-                    cell.run_on(shared, next).await;
+                    cell.run_on(same, next).await;
                 });
             }
         }
@@ -96,8 +101,8 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
 
     pub(super) fn spawn_all(self: &Arc<Self>, shared: &Arc<Shared>, starts: Vec<Start<A>>) {
         for start in starts {
-            let (cell, shared) = (Arc::clone(self), Arc::clone(shared));
-            tokio::spawn(cell.run_on(shared, vec![start]));
+            let (cell, same) = (Arc::clone(self), Arc::clone(shared));
+            shared.runtime.spawn(cell.run_on(same, vec![start]));
         }
     }
 
@@ -164,8 +169,9 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     ) {
         shared.deactivated();
         // A read that overran its drain deadline may still hold it; then it is not at peace, and
-        // what it would save could be torn.
-        let Some(actor) = Arc::into_inner(actor) else { return };
+        // what it would save could be torn. And without the right to run, another node may have
+        // brought the actor to life already.
+        let Some(actor) = Arc::into_inner(actor).filter(|_| shared.right.holds()) else { return };
         let kind = self.id.kind();
         let farewell = AssertUnwindSafe(actor.deactivate(reason)).catch_unwind();
         match timeout(shared.options.activation_timeout, farewell).await {

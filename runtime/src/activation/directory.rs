@@ -14,6 +14,7 @@ use greenroom_cluster::RightToRun;
 use greenroom_core::{ActorId, ShardId};
 use greenroom_shardlock::{Gates, OwnedPermit};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::cell::{Cell, Moved};
@@ -24,6 +25,10 @@ use crate::router::{Router, WeakRouter};
 
 /// Most actors of a shard that are deactivated at the same time.
 const DEACTIVATIONS_IN_FLIGHT_MAX: usize = 64;
+
+/// How often idle actors are looked for.
+const PASSIVATE_EVERY_MIN: Duration = Duration::from_millis(20);
+const PASSIVATE_EVERY_MAX: Duration = Duration::from_secs(5);
 
 /// How the actors of a kind live.
 #[derive(Clone, Debug)]
@@ -49,6 +54,8 @@ impl Default for KindOptions {
 /// What all cells of a kind share.
 pub(super) struct Shared {
     pub(super) options: KindOptions,
+    /// The node's, on which all turns that wait go on.
+    pub(super) runtime: Handle,
     pub(super) right: Arc<RightToRun>,
     router: Arc<OnceLock<WeakRouter>>,
     active: AtomicUsize,
@@ -106,7 +113,13 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
     ) -> Self {
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
-            shared: Arc::new(Shared { options, right, router, active: AtomicUsize::new(0) }),
+            shared: Arc::new(Shared {
+                options,
+                runtime: Handle::current(),
+                right,
+                router,
+                active: AtomicUsize::new(0),
+            }),
         }
     }
 
@@ -125,29 +138,37 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
         cells.into_values().collect()
     }
 
-    /// One round of passivation; yields between shards.
+    /// One round of passivation.
     async fn passivate_once(&self, gates: &Arc<Gates>) {
         let before = Instant::now() - self.shared.options.idle_timeout;
-        for shard in 0..self.shards.len() {
-            if self.shards[shard].lock().is_empty() {
-                continue;
-            }
-            tokio::task::yield_now().await;
-            let Ok(number) = u32::try_from(shard) else {
-                return;
-            };
-            // Without a permit the shard is on its way out, and deactivates its actors itself.
-            let Ok(_permit) = gates.enter_owned(number) else {
-                continue;
-            };
-            let cells: Vec<_> = self.shards[shard].lock().values().cloned().collect();
-            for cell in cells {
-                if cell.passivate(&self.shared, before).await {
-                    let mut cells = self.shards[shard].lock();
-                    if cell.retire() {
-                        cells.retain(|_, other| !Arc::ptr_eq(other, &cell));
-                    }
-                }
+        let shards =
+            (0..gates.shards()).filter(|shard| !self.shards[*shard as usize].lock().is_empty());
+        let cells = shards.flat_map(|shard| {
+            let cells: Vec<_> = self.shards[shard as usize].lock().values().cloned().collect();
+            cells.into_iter().map(move |cell| (shard, cell))
+        });
+        stream::iter(cells)
+            .for_each_concurrent(DEACTIVATIONS_IN_FLIGHT_MAX, |(shard, cell)| async move {
+                tokio::task::coop::consume_budget().await;
+                self.passivate_cell(gates, shard, &cell, before).await;
+            })
+            .await;
+    }
+
+    async fn passivate_cell(
+        &self,
+        gates: &Arc<Gates>,
+        shard: u32,
+        cell: &Arc<Cell<A, I>>,
+        before: Instant,
+    ) {
+        // Without a permit the shard is on its way out, and deactivates its actors itself.
+        let Ok(_permit) = gates.enter_owned(shard) else { return };
+        if cell.passivate(&self.shared, before).await {
+            let mut cells = self.shards[shard as usize].lock();
+            let same = cells.get(cell.id.key()).is_some_and(|other| Arc::ptr_eq(other, cell));
+            if same && cell.retire() {
+                cells.remove(cell.id.key());
             }
         }
     }
@@ -175,15 +196,14 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
         if cells.is_empty() {
             return None;
         }
+        // Nothing may start in any of them, however long the farewells take.
+        let actors: Vec<_> =
+            cells.into_iter().filter_map(|cell| cell.clear().map(|actor| (cell, actor))).collect();
         let shared = Arc::clone(&self.shared);
         Some(Box::pin(async move {
-            let farewells = cells.into_iter().map(|cell| {
+            let farewells = actors.into_iter().map(|(cell, actor)| {
                 let shared = &shared;
-                async move {
-                    if let Some(actor) = cell.clear() {
-                        cell.deactivate(shared, actor, DeactivateReason::Handoff).await;
-                    }
-                }
+                async move { cell.deactivate(shared, actor, DeactivateReason::Handoff).await }
             });
             stream::iter(farewells)
                 .buffer_unordered(DEACTIVATIONS_IN_FLIGHT_MAX)
@@ -204,7 +224,8 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
 
     fn passivate(self: Arc<Self>, gates: Arc<Gates>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let pause = (self.shared.options.idle_timeout / 4).max(Duration::from_millis(20));
+            let pause = (self.shared.options.idle_timeout / 4)
+                .clamp(PASSIVATE_EVERY_MIN, PASSIVATE_EVERY_MAX);
             loop {
                 tokio::time::sleep(pause).await;
                 self.passivate_once(&gates).await;

@@ -72,7 +72,14 @@ impl<A> Mailbox<A> {
     }
 
     /// Starts the call's turn if nothing is before it, else lets it wait, if there is room.
-    pub(super) fn admit(&mut self, queued: Queued, waiting_max: usize) -> Admitted<A> {
+    ///
+    /// Calls whose callers went away make room and go to `abandoned`.
+    pub(super) fn admit(
+        &mut self,
+        queued: Queued,
+        waiting_max: usize,
+        abandoned: &mut Vec<Queued>,
+    ) -> Admitted<A> {
         if let Stage::Gone = self.stage {
             return Admitted::Moved(Box::new(queued));
         }
@@ -84,9 +91,15 @@ impl<A> Mailbox<A> {
             let message = format!("the call would wait for itself: {cycle}");
             return Admitted::Refused(queued.job.bounce(FailureCode::Cycle, message));
         }
-        // Callers that went away leave no trace.
         if self.waiting.len() >= waiting_max {
-            self.waiting.retain(|queued| !queued.is_abandoned());
+            let waiting = std::mem::take(&mut self.waiting);
+            for queued in waiting {
+                if queued.is_abandoned() {
+                    abandoned.push(queued);
+                } else {
+                    self.waiting.push_back(queued);
+                }
+            }
         }
         if self.waiting.len() >= waiting_max {
             let message = format!("{waiting_max} calls wait in the mailbox of {}", queued.job.id);
@@ -157,20 +170,25 @@ impl<A> Mailbox<A> {
         Some(self.next())
     }
 
-    /// A `&self` turn has ended, and let go of the actor; after a panic, the actor is lost. Answers
-    /// with what may start now, and whether the actor was lost by this.
-    pub(super) fn reader_left(&mut self, healthy: bool) -> (Vec<Start<A>>, bool) {
+    /// A `&self` turn has ended, and let go of the actor. Answers with what may start now, and with
+    /// the actor if this turn lost it by a panic.
+    pub(super) fn reader_left(&mut self, healthy: bool) -> (Vec<Start<A>>, Option<Arc<A>>) {
         self.readers -= 1;
-        let lost = !healthy && matches!(self.stage, Stage::Idle(_));
-        if lost {
-            self.stage = Stage::Vacant;
-        }
+        let lost = match std::mem::replace(&mut self.stage, Stage::Vacant) {
+            Stage::Idle(actor) if !healthy => Some(actor),
+            stage => {
+                self.stage = stage;
+                None
+            }
+        };
         (self.next(), lost)
     }
 
-    /// Takes the actor out if it has not been used since `before`.
+    /// Takes the actor out if it has not been used since `before`. A place that is empty is unused.
     pub(super) fn take_unused(&mut self, before: Instant) -> Unused<A> {
-        if self.last_used >= before || self.readers > 0 || !self.waiting.is_empty() {
+        let vacant = matches!(self.stage, Stage::Vacant);
+        let used = self.last_used >= before && !vacant;
+        if used || self.readers > 0 || !self.waiting.is_empty() {
             return Unused::InUse;
         }
         match std::mem::replace(&mut self.stage, Stage::Taken) {

@@ -58,6 +58,9 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         let leave = Leave { permit: &permit, reply: &reply };
         let (answer, next) = self.run(&shared, job, &leave, with).await;
         if let Some(answer) = answer {
+            if let (Answer::Bounced(failure, _), true) = (&answer, reply.is_closed()) {
+                tracing::warn!(kind = self.id.kind(), %failure, "a one-way call was dropped");
+            }
             // A caller that is gone needs no answer.
             let _ = reply.send(acknowledge(&permit, &shared.right, answer));
         }
@@ -95,7 +98,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
 
     fn reader_left(&self, shared: &Shared, healthy: bool) -> Vec<Start<A>> {
         let (next, lost) = self.mailbox.lock().reader_left(healthy);
-        if lost {
+        if lost.is_some() {
             shared.deactivated();
         }
         next

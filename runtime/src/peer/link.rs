@@ -64,7 +64,7 @@ impl Link {
             }
         };
         calls.close();
-        while let Ok(outgoing) = calls.try_recv() {
+        while let Some(outgoing) = calls.recv().await {
             outgoing.not_sent(FailureCode::Unreachable, &ended);
         }
     }
@@ -178,8 +178,8 @@ impl Open {
 
     async fn write(&mut self, batch: &mut Vec<Outgoing>) -> Option<Ended> {
         let mut envelopes: Vec<Envelope> = Vec::with_capacity(batch.len());
-        for Outgoing { call, reply } in batch.drain(..) {
-            if reply.is_closed() {
+        for Outgoing { call, reply, fate } in batch.drain(..) {
+            if reply.is_closed() || !fate.write() {
                 continue;
             }
             self.last_call += 1;

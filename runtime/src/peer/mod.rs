@@ -8,12 +8,14 @@ mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use greenroom_cluster::Owner;
 use greenroom_core::{ActorId, Epoch};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -56,6 +58,31 @@ pub(crate) struct PeerCall {
 pub(crate) struct Outgoing {
     call: PeerCall,
     reply: oneshot::Sender<Answer>,
+    fate: Arc<Fate>,
+}
+
+/// Whether a call was written to the peer, or given up before that: exactly one of the two.
+#[derive(Debug, Default)]
+struct Fate(AtomicU8);
+
+const WAITING: u8 = 0;
+const WRITTEN: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+impl Fate {
+    /// The link is about to write the call; `false` if its caller has given up.
+    fn write(&self) -> bool {
+        self.settle(WRITTEN)
+    }
+
+    /// The caller gives up; `false` if the call may have been written.
+    fn give_up(&self) -> bool {
+        self.settle(GIVEN_UP)
+    }
+
+    fn settle(&self, fate: u8) -> bool {
+        self.0.compare_exchange(WAITING, fate, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
 }
 
 impl Outgoing {
@@ -70,24 +97,37 @@ impl Outgoing {
 pub(crate) struct Peers {
     identity: Identity,
     message_bytes_max: usize,
+    /// The node's: a link must not end with the runtime of its first caller.
+    runtime: Handle,
     links: Mutex<HashMap<String, mpsc::Sender<Outgoing>>>,
 }
 
 impl Peers {
     pub(crate) fn new(identity: Identity, message_bytes_max: usize) -> Self {
-        Self { identity, message_bytes_max, links: Mutex::default() }
+        let runtime = Handle::current();
+        Self { identity, message_bytes_max, runtime, links: Mutex::default() }
     }
 
     /// Makes a call on the node that owns its shard.
     pub(crate) async fn call(&self, owner: &Owner, call: PeerCall) -> Answer {
         let deadline = call.deadline;
         let (reply, answer) = oneshot::channel();
-        if let Err(refused) = self.enqueue(owner, Outgoing { call, reply }) {
+        let fate = Arc::new(Fate::default());
+        let outgoing = Outgoing { call, reply, fate: Arc::clone(&fate) };
+        if let Err(refused) = self.enqueue(owner, outgoing) {
             return failed(refused);
         }
         match timeout_at(deadline, answer).await {
             Ok(Ok(answer)) => answer,
+            Ok(Err(_)) if fate.give_up() => {
+                let message = "the link to the owner ended before the call was sent";
+                failed(Failure::new(FailureCode::Unreachable, message))
+            }
             Ok(Err(_)) => broken("the link to the owner ended"),
+            Err(_) if fate.give_up() => {
+                let message = "the deadline passed before the call was sent to the owner";
+                failed(Failure::new(FailureCode::Timeout, message))
+            }
             Err(_) => {
                 let message = "the owner did not answer before the deadline";
                 failed(Failure::new(FailureCode::Timeout, message).that_may_have_run())
@@ -101,8 +141,9 @@ impl Peers {
             match link.try_send(outgoing) {
                 Ok(()) => return Ok(()),
                 Err(mpsc::error::TrySendError::Full(_)) => {
+                    // Passes as soon as the link takes some of them.
                     let message = format!("{CALLS_WAITING_MAX} calls wait for {}", owner.life.node);
-                    return Err(Failure::new(FailureCode::Overloaded, message));
+                    return Err(Failure::new(FailureCode::Unreachable, message));
                 }
                 // Idle for long, or its peer was gone: a new one.
                 Err(mpsc::error::TrySendError::Closed(same)) => outgoing = same,
@@ -115,7 +156,7 @@ impl Peers {
         let _ = link.try_send(outgoing);
         links.insert(owner.address.clone(), link);
         let identity = self.identity.clone();
-        tokio::spawn(Link::new(&owner.address, identity, self.message_bytes_max).run(calls));
+        self.runtime.spawn(Link::new(&owner.address, identity, self.message_bytes_max).run(calls));
         Ok(())
     }
 

@@ -21,6 +21,8 @@ use crate::failure::{Failure, FailureCode};
 use crate::payload::Arguments;
 use crate::router::{Router, failed, unknown_kind, unknown_method};
 
+/// How often a link that says goodbye looks whether its last turns have ended.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(5);
 /// Answers that wait to be gathered into frames.
 const ANSWERS_WAITING_MAX: usize = 4096;
 
@@ -148,7 +150,7 @@ impl Incoming {
                 Ok(None) | Err(_) => return,
             }
         }
-        self.say_goodbye().await;
+        self.say_goodbye(frames).await;
     }
 
     async fn take(&self, envelopes: Vec<Envelope>) {
@@ -246,10 +248,16 @@ impl Incoming {
     }
 
     /// Waits until all that was read is answered, then says so. By then all gates are closed, so
-    /// turns have ended or were revoked.
-    async fn say_goodbye(&self) {
+    /// turns have ended or were revoked, and what comes meanwhile is refused at once.
+    async fn say_goodbye(&self, mut frames: Streaming<Frame>) {
         while self.under_way.load(Ordering::Acquire) > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::select! {
+                frame = frames.message() => match frame {
+                    Ok(Some(frame)) => self.take(frame.envelopes).await,
+                    Ok(None) | Err(_) => return,
+                },
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
         }
         self.send(Body::Goodbye(Goodbye {})).await;
     }

@@ -123,8 +123,12 @@ pub(super) fn answer(response: v1::Response) -> Answer {
     }
 }
 
+/// Longest message of a failure on the wire, in bytes: some quote what users wrote.
+const MESSAGE_BYTES_MAX: usize = 4096;
+
 fn failure_to_wire(failure: Failure) -> v1::Failure {
-    let Failure { code, message, may_have_run } = failure;
+    let Failure { code, mut message, may_have_run } = failure;
+    message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
     v1::Failure { code: code.as_str().to_owned(), message, may_have_run }
 }
 

@@ -133,7 +133,7 @@ impl Agent {
         if !unchanged {
             return;
         }
-        let window = self.config.timing.window;
+        let window = self.window_of(life);
         effects.push(Effect::Tell(Notice::Burying { life: life.clone(), silent_for: window }));
         let silence = Guard::ModRevision(Key::Heartbeat(life.node.clone()), mod_revision);
         let burial = self.burial(life);
@@ -194,7 +194,10 @@ impl Agent {
         // Shards of one target together, so that its node claims them in one transaction too.
         plan.moves.sort_by_key(|step| step.to);
         self.tell_plan(&plan, effects);
-        for batch in plan.moves.chunks(SHARDS_PER_ASSIGNMENT_MAX) {
+        let (suspects, moves): (Vec<_>, Vec<_>) =
+            plan.moves.into_iter().partition(|step| self.shards.is_suspect(step.shard));
+        let batches = moves.chunks(SHARDS_PER_ASSIGNMENT_MAX).chain(suspects.chunks(1));
+        for batch in batches {
             let transaction = self.assignment(batch, &nodes, life, leader_revision, now);
             self.requests.submit(Purpose::Assign, transaction);
         }

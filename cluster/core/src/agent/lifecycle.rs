@@ -13,12 +13,13 @@ use crate::{Life, NodeId};
 pub(super) enum Phase {
     /// Creating the heartbeat key; `told` that somebody else holds the name.
     Joining { told: bool },
-    /// Alive; the node record is being written.
-    Registering(Life),
+    /// Alive. Once `beating`, the node record is written: a node whose heartbeats don't get through
+    /// would take shards that it has no right to run.
+    Registering { life: Life, beating: bool },
     /// A member that takes shards.
     Active(Life),
-    /// A member that gives its shards away.
-    Draining(Life),
+    /// A member that gives its shards away, and then leaves or waits to be told to.
+    Draining { life: Life, then_leave: bool },
     /// Nothing runs here any more; the heartbeat key is being deleted.
     Leaving(Life),
     /// Gone.
@@ -29,9 +30,9 @@ impl Phase {
     pub(super) fn life(&self) -> Option<&Life> {
         match self {
             Self::Joining { .. } | Self::Left => None,
-            Self::Registering(life)
+            Self::Registering { life, .. }
             | Self::Active(life)
-            | Self::Draining(life)
+            | Self::Draining { life, .. }
             | Self::Leaving(life) => Some(life),
         }
     }
@@ -41,19 +42,28 @@ impl Agent {
     pub(super) fn decide_lifecycle(&mut self, now: Now, effects: &mut Vec<Effect>) {
         match self.phase.clone() {
             Phase::Joining { told } => self.join(now, told, effects),
-            Phase::Registering(life) => {
+            Phase::Registering { life, beating } => {
                 if self.registered_as(&life, NodeState::Active) {
                     effects.push(Effect::Tell(Notice::Joined(life.clone())));
                     self.phase = Phase::Active(life);
-                } else {
+                } else if beating {
                     self.register(&life, NodeState::Active);
                 }
             }
-            Phase::Active(_) | Phase::Left => {}
-            Phase::Draining(life) => {
+            // Again, if somebody removed the record.
+            Phase::Active(life) => {
+                if !self.registered_as(&life, NodeState::Active) {
+                    self.register(&life, NodeState::Active);
+                }
+            }
+            Phase::Left => {}
+            Phase::Draining { life, then_leave } => {
+                // Again, if the first try was lost, or the election came after the order to drain:
+                // a node that drains must not keep others from leading.
+                self.resign(effects);
                 if !self.registered_as(&life, NodeState::Draining) {
                     self.register(&life, NodeState::Draining);
-                } else if self.shards.is_clear() && self.owns_nothing(&life) {
+                } else if then_leave && self.has_nothing(&life) {
                     self.phase = Phase::Leaving(life.clone());
                     self.leave(&life);
                 }
@@ -71,8 +81,7 @@ impl Agent {
         let life = life_of(&me, beat);
         if beat.record.nonce == self.nonce {
             effects.push(Effect::Beat(life.clone()));
-            self.phase = Phase::Registering(life.clone());
-            self.register(&life, NodeState::Active);
+            self.phase = Phase::Registering { life, beating: false };
             return;
         }
         if !told {
@@ -89,7 +98,12 @@ impl Agent {
         if self.requests.any(Purpose::Join) {
             return;
         }
-        let record = HeartbeatRecord { incarnation: None, sequence: 0, nonce: self.nonce };
+        let record = HeartbeatRecord {
+            incarnation: None,
+            sequence: 0,
+            nonce: self.nonce,
+            window_ms: self.config.timing.window_ms(),
+        };
         let key = Key::Heartbeat(me);
         self.requests.submit(
             Purpose::Join,
@@ -126,9 +140,12 @@ impl Agent {
         Write::Put(Key::Node(life.node.clone()), Record::Node(record))
     }
 
-    fn owns_nothing(&self, life: &Life) -> bool {
+    /// Whether nothing runs here and no record names this life as an owner.
+    pub(super) fn has_nothing(&self, life: &Life) -> bool {
         let owner_is = |slot: &crate::view::Slot| slot.record.owner.as_ref() == Some(life);
-        !self.view.shards().iter().any(owner_is) && !self.requests.any(Purpose::Claim)
+        self.shards.is_clear()
+            && !self.view.shards().iter().any(owner_is)
+            && !self.requests.any(Purpose::Claim)
     }
 
     fn leave(&mut self, life: &Life) {
@@ -145,21 +162,25 @@ impl Agent {
         );
     }
 
-    pub(super) fn start_leaving(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn start_draining(&mut self, then_leave: bool, effects: &mut Vec<Effect>) {
         match self.phase.clone() {
-            Phase::Registering(life) | Phase::Active(life) => {
-                self.phase = Phase::Draining(life);
+            Phase::Registering { life, .. } | Phase::Active(life) => {
+                self.phase = Phase::Draining { life, then_leave };
                 self.shards.touch_all();
-                self.resign(effects);
+            }
+            Phase::Draining { life, then_leave: before } => {
+                self.phase = Phase::Draining { life, then_leave: then_leave || before };
             }
             Phase::Joining { .. } => self.stop(effects),
-            Phase::Draining(_) | Phase::Leaving(_) | Phase::Left => {}
+            Phase::Leaving(_) | Phase::Left => {}
         }
     }
 
     pub(super) fn leave_now(&mut self, effects: &mut Vec<Effect>) {
         match self.phase.clone() {
-            Phase::Registering(life) | Phase::Active(life) | Phase::Draining(life) => {
+            Phase::Registering { life, .. }
+            | Phase::Active(life)
+            | Phase::Draining { life, .. } => {
                 self.resign(effects);
                 self.shards.forget();
                 self.phase = Phase::Leaving(life);
@@ -174,6 +195,9 @@ impl Agent {
         let (Some(life), Some((term, revision))) = (self.life().cloned(), self.own_term()) else {
             return;
         };
+        if self.requests.any(Purpose::Resign) {
+            return;
+        }
         effects.push(Effect::Tell(Notice::Resigned(term)));
         let record = LeaderRecord { holder: None, term };
         self.requests.submit(
@@ -193,7 +217,7 @@ impl Agent {
         };
         effects.push(Effect::StopBeating);
         effects.push(Effect::Fence(life.clone()));
-        let leaving = matches!(self.phase, Phase::Leaving(_) | Phase::Draining(_));
+        let leaving = matches!(self.phase, Phase::Leaving(_) | Phase::Draining { .. });
         if leaving {
             self.stop(effects);
             return;

@@ -12,6 +12,7 @@ mod shards;
 mod silence;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub use notice::Notice;
 pub use requests::Purpose;
@@ -107,6 +108,11 @@ pub enum Event {
         /// What the keys held.
         entries: Option<Vec<Entry>>,
     },
+    /// A heartbeat of this incarnation was acknowledged. Needed once a life; more do no harm.
+    HeartbeatAcknowledged {
+        /// Which.
+        incarnation: Incarnation,
+    },
     /// A heartbeat of this incarnation was refused: its key is gone.
     HeartbeatRefused {
         /// Which.
@@ -117,6 +123,8 @@ pub enum Event {
         /// Each with the epoch that it was open at.
         shards: Vec<(ShardId, Epoch)>,
     },
+    /// Give all shards away; stay a member.
+    Drain,
     /// Give all shards away, then leave.
     Leave,
     /// Leave now. The shell has revoked every gate, so no turn may run any more.
@@ -150,6 +158,8 @@ pub enum Effect {
     Open(Vec<(ShardId, Epoch)>),
     /// Close gates, let turns end, deactivate actors; answer with [`Event::Drained`].
     Drain(Vec<(ShardId, Epoch)>),
+    /// These shards were taken away without a handoff: revoke their gates, drop their activations.
+    Revoke(Vec<ShardId>),
     /// This life is over: revoke all gates, drop all activations.
     Fence(Life),
     /// Calls for these shards now go there (`None`: nowhere yet).
@@ -232,7 +242,22 @@ impl Agent {
 
     /// Whether this node is giving its shards away.
     pub fn is_draining(&self) -> bool {
-        matches!(self.phase, Phase::Draining(_) | Phase::Leaving(_))
+        matches!(self.phase, Phase::Draining { .. } | Phase::Leaving(_))
+    }
+
+    /// Whether this node has given all its shards away and nothing of them runs here any more.
+    pub fn is_drained(&self) -> bool {
+        match &self.phase {
+            Phase::Draining { life, .. } => self.has_nothing(life),
+            Phase::Leaving(_) | Phase::Left => true,
+            Phase::Joining { .. } | Phase::Registering { .. } | Phase::Active(_) => false,
+        }
+    }
+
+    /// Whether another live node takes shards.
+    pub fn others_take_shards(&self) -> bool {
+        let mut members = self.view.members();
+        members.any(|member| member.life.node != self.config.node && member.takes_shards())
     }
 
     /// Whether this node leads, as far as it knows.
@@ -278,13 +303,19 @@ impl Agent {
             }
             Event::Committed { request, outcome } => self.answered(now, request, outcome, effects),
             Event::Read { request, entries } => self.was_read(now, request, entries, effects),
+            Event::HeartbeatAcknowledged { incarnation } => {
+                if let Phase::Registering { life, beating } = &mut self.phase {
+                    *beating |= life.incarnation == incarnation;
+                }
+            }
             Event::HeartbeatRefused { incarnation } => {
                 if self.life().is_some_and(|life| life.incarnation == incarnation) {
                     self.fence(effects);
                 }
             }
             Event::Drained { shards } => self.shards.drained(&shards),
-            Event::Leave => self.start_leaving(effects),
+            Event::Drain => self.start_draining(false, effects),
+            Event::Leave => self.start_draining(true, effects),
             Event::LeaveNow => self.leave_now(effects),
             Event::Tick => self.leading.plan_due = true,
         }
@@ -331,15 +362,28 @@ impl Agent {
             Outcome::Applied { revision } => {
                 self.requests.succeeded();
                 if let Some(done) = self.requests.finish(request) {
-                    let entries = self.written(done.transaction, revision);
+                    self.shards.clear_of_suspicion(&done.transaction);
+                    let entries = Self::written(done.transaction, revision);
                     self.learn(now, entries, effects);
                 }
             }
             Outcome::Refused { current } => {
-                self.requests.succeeded();
-                self.requests.finish(request);
+                let refused = self.requests.finish(request);
                 effects.push(Effect::Tell(Notice::Conflict { purpose }));
                 self.learn(now, current, effects);
+                let unexplained = refused.filter(|refused| {
+                    refused.transaction.guards.iter().all(|guard| self.view.holds(guard))
+                });
+                match unexplained {
+                    None => self.requests.succeeded(),
+                    Some(refused) => {
+                        // The same would be tried again: something stands in the store that this
+                        // node can't read or did not expect. Not so fast, and not together with
+                        // shards that have nothing to do with it.
+                        self.requests.failed(now.moment);
+                        self.shards.suspect(&refused.transaction);
+                    }
+                }
             }
             Outcome::Transient | Outcome::Permanent => {
                 self.requests.failed(now.moment);
@@ -356,14 +400,11 @@ impl Agent {
     }
 
     /// What the store holds after `transaction` was applied at `revision`.
-    fn written(&self, transaction: Transaction, revision: u64) -> Vec<Entry> {
+    fn written(transaction: Transaction, revision: u64) -> Vec<Entry> {
         let entry = |write| match write {
             Write::Put(key, record) => {
-                let create_revision = match &key {
-                    Key::Heartbeat(node) => self.view.heartbeat(node).map(|b| b.create_revision),
-                    _ => None,
-                };
-                let create_revision = create_revision.unwrap_or(revision);
+                // Only heartbeats are asked for it, and a join creates that key.
+                let create_revision = revision;
                 let held = Some(Held { create_revision, mod_revision: revision, record });
                 Entry { key, revision, held }
             }
@@ -473,6 +514,12 @@ impl Agent {
     /// How long `life` has been silent, when that is long enough to die of.
     fn silent_enough(&self, life: &Life, now: Moment) -> Option<u64> {
         let (silent_for, mod_revision) = self.silence.of(&self.view, life, now)?;
-        (silent_for >= self.config.timing.window).then_some(mod_revision)
+        (silent_for >= self.window_of(life)).then_some(mod_revision)
+    }
+
+    /// The window that this life counts on, or this node's own if that is longer.
+    fn window_of(&self, life: &Life) -> Duration {
+        let theirs = self.view.heartbeat(&life.node).map_or(0, |beat| beat.record.window_ms);
+        self.config.timing.window.max(Duration::from_millis(theirs))
     }
 }

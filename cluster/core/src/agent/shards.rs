@@ -1,5 +1,7 @@
 //! Claims, drains and releases: moving what this node serves toward what it should serve.
 
+use std::collections::BTreeSet;
+
 use super::lifecycle::Phase;
 use super::{Agent, Effect, GUARDS_PER_TRANSACTION_MAX, Notice, Purpose};
 use crate::record::{Guard, Key, Record, ShardRecord, Transaction, Write};
@@ -30,6 +32,9 @@ pub(super) struct Shards {
     dirty: Vec<bool>,
     dirty_list: Vec<ShardId>,
     routes: Vec<Option<(Life, Epoch)>>,
+    /// Shards of transactions that were refused for no reason that this node can see. Each is
+    /// written alone, so that it does not hold others back.
+    suspects: BTreeSet<ShardId>,
 }
 
 impl Shards {
@@ -41,6 +46,7 @@ impl Shards {
             dirty: vec![false; count],
             dirty_list: Vec::new(),
             routes: vec![None; count],
+            suspects: BTreeSet::new(),
         }
     }
 
@@ -93,7 +99,7 @@ impl Shards {
     pub(super) fn route(&mut self, view: &View, effects: &mut Vec<Effect>) {
         let mut changed = Vec::new();
         for &shard in &self.dirty_list {
-            let route = view.live_owner(shard).map(|(life, epoch)| (life.clone(), epoch));
+            let route = view.route(shard);
             let known = &mut self.routes[shard.0 as usize];
             if *known != route {
                 known.clone_from(&route);
@@ -103,6 +109,22 @@ impl Shards {
         if !changed.is_empty() {
             effects.push(Effect::Route(changed));
         }
+    }
+
+    pub(super) fn suspect(&mut self, refused: &Transaction) {
+        self.suspects.extend(shards_of(refused));
+    }
+
+    pub(super) fn clear_of_suspicion(&mut self, applied: &Transaction) {
+        if !self.suspects.is_empty() {
+            for shard in shards_of(applied) {
+                self.suspects.remove(&shard);
+            }
+        }
+    }
+
+    pub(super) fn is_suspect(&self, shard: ShardId) -> bool {
+        self.suspects.contains(&shard)
     }
 
     pub(super) fn serving(&self) -> impl Iterator<Item = ShardId> {
@@ -130,18 +152,21 @@ enum Step {
     Open(Epoch),
     Drain(Epoch),
     Release,
-    Forget,
+    /// The record names another owner; `open` if the gate here does not know that.
+    Forget {
+        open: bool,
+    },
 }
 
 impl Agent {
     pub(super) fn decide_shards(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let (Phase::Active(life) | Phase::Draining(life)) = self.phase.clone() else {
+        let (Phase::Active(life) | Phase::Draining { life, .. }) = self.phase.clone() else {
             return;
         };
-        let leaves = matches!(self.phase, Phase::Draining(_));
+        let leaves = matches!(self.phase, Phase::Draining { .. });
         let alone = leaves && !self.view.members().any(|member| member.takes_shards());
         let (mut claims, mut releases) = (Vec::new(), Vec::new());
-        let (mut opened, mut drained) = (Vec::new(), Vec::new());
+        let (mut opened, mut drained, mut revoked) = (Vec::new(), Vec::new(), Vec::new());
         for shard in std::mem::take(&mut self.shards.dirty_list) {
             if self.requests.is_busy(&Key::Shard(shard)) {
                 // To be looked at again when the answer is there.
@@ -149,8 +174,16 @@ impl Agent {
                 continue;
             }
             self.shards.dirty[shard.0 as usize] = false;
-            match self.step_of(shard, &life, leaves, alone) {
-                None => {}
+            let mut step = self.step_of(shard, &life, leaves, alone);
+            if let Some(Step::Forget { open }) = step {
+                if open {
+                    revoked.push(shard);
+                }
+                self.shards.set(shard, Local::Closed);
+                step = self.step_of(shard, &life, leaves, alone);
+            }
+            match step {
+                None | Some(Step::Forget { .. }) => {}
                 Some(Step::Claim) => claims.push(shard),
                 Some(Step::Release) => releases.push(shard),
                 Some(Step::Open(epoch)) => {
@@ -161,8 +194,10 @@ impl Agent {
                     self.shards.set(shard, Local::Draining(epoch));
                     drained.push((shard, epoch));
                 }
-                Some(Step::Forget) => self.shards.set(shard, Local::Closed),
             }
+        }
+        if !revoked.is_empty() {
+            effects.push(Effect::Revoke(revoked));
         }
         if !opened.is_empty() {
             effects.push(Effect::Open(opened));
@@ -199,7 +234,8 @@ impl Agent {
             // open again under the same epoch.
             Local::Drained(epoch) if mine && wanted => Some(Step::Open(epoch)),
             Local::Drained(_) if mine => Some(Step::Release),
-            Local::Open(_) | Local::Drained(_) => Some(Step::Forget),
+            Local::Open(_) => Some(Step::Forget { open: true }),
+            Local::Drained(_) => Some(Step::Forget { open: false }),
         }
     }
 
@@ -214,9 +250,13 @@ impl Agent {
     fn submit_each(&mut self, purpose: Purpose, shards: &[ShardId], life: &Life, now: Now) {
         let begin = || Transaction { guards: vec![Guard::alive(life)], writes: Vec::new() };
         let mut transaction = begin();
+        let mut last_was_suspect = false;
         for &shard in shards {
             // The shard's own guard, and perhaps one for its former owner.
-            if transaction.guards.len() + 2 > GUARDS_PER_TRANSACTION_MAX {
+            let full = transaction.guards.len() + 2 > GUARDS_PER_TRANSACTION_MAX;
+            let apart = self.shards.is_suspect(shard) || last_was_suspect;
+            last_was_suspect = self.shards.is_suspect(shard);
+            if (full || apart) && !transaction.writes.is_empty() {
                 self.requests.submit(purpose, std::mem::replace(&mut transaction, begin()));
             }
             let slot = self.view.shard(shard);
@@ -238,6 +278,14 @@ impl Agent {
             self.requests.submit(purpose, transaction);
         }
     }
+}
+
+/// The shards that a transaction writes.
+fn shards_of(transaction: &Transaction) -> impl Iterator<Item = ShardId> {
+    transaction.writes.iter().filter_map(|write| match write.key() {
+        Key::Shard(shard) => Some(*shard),
+        _ => None,
+    })
 }
 
 /// That the former owner, if the record still names one, is dead.

@@ -94,6 +94,7 @@ impl Node {
             incarnation: Some(life.incarnation),
             sequence: self.sequence,
             nonce: 0,
+            window_ms: TIMING.window_ms(),
         };
         let write = Write::Put(Key::Heartbeat(life.node.clone()), Record::Heartbeat(record));
         Some(Transaction { guards: vec![Guard::alive(&life)], writes: vec![write] })

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use greenroom_core::Outcome;
-use greenroom_core::record::{Entry, Guard, Held, Key, Transaction, Write};
+use greenroom_core::record::{Entry, Guard, Held, Key, Record, ShardRecord, Transaction, Write};
+use greenroom_core::{Life, NodeId, Outcome};
 
 #[derive(Default)]
 pub(crate) struct Store {
@@ -31,12 +31,16 @@ impl Store {
         }
     }
 
-    pub(crate) fn commit(&mut self, transaction: &Transaction) -> Outcome {
+    /// Runs a transaction that `writer` sent.
+    pub(crate) fn commit(&mut self, writer: &NodeId, transaction: &Transaction) -> Outcome {
         assert!(transaction.guards.len() <= 128, "etcd takes 128 compares");
         assert!(transaction.writes.len() <= 128, "etcd takes 128 operations");
         if !transaction.guards.iter().all(|guard| self.holds(guard)) {
             let current = transaction.guards.iter().map(|guard| self.entry(guard.key()));
             return Outcome::Refused { current: current.collect() };
+        }
+        for write in &transaction.writes {
+            self.check(writer, write);
         }
         self.revision += 1;
         for write in &transaction.writes {
@@ -55,5 +59,36 @@ impl Store {
             self.log.push(self.entry(write.key()));
         }
         Outcome::Applied { revision: self.revision }
+    }
+
+    /// What no write may do, whoever decided it when.
+    fn check(&self, writer: &NodeId, write: &Write) {
+        let Write::Put(key @ Key::Shard(_), Record::Shard(new)) = write else { return };
+        let old = match self.held.get(key).map(|held| &held.record) {
+            Some(Record::Shard(old)) => old.clone(),
+            _ => ShardRecord::default(),
+        };
+        if new.owner != old.owner && new.owner.is_some() {
+            assert_eq!(new.epoch, old.epoch.next(), "{key:?}: an owner without a new epoch");
+            let free = old.owner.as_ref().is_none_or(|former| !self.alive(former));
+            assert!(free, "{key:?}: taken from {:?}, which is alive", old.owner);
+        } else {
+            assert_eq!(new.epoch, old.epoch, "{key:?}: a new epoch without an owner");
+        }
+        if new.target != old.target {
+            let leads = match self.held.get(&Key::Leader).map(|held| &held.record) {
+                Some(Record::Leader(leader)) => {
+                    leader.holder.as_ref().is_some_and(|holder| holder.node == *writer)
+                }
+                _ => false,
+            };
+            assert!(leads, "{key:?}: a target by {writer}, which does not lead");
+        }
+    }
+
+    fn alive(&self, life: &Life) -> bool {
+        self.held
+            .get(&Key::Heartbeat(life.node.clone()))
+            .is_some_and(|held| held.create_revision == life.incarnation.0)
     }
 }

@@ -1,10 +1,10 @@
 //! Nodes, store and network as discrete events in virtual time; a run is a function of its seed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use greenroom_core::record::{Entry, Key, Transaction};
-use greenroom_core::{Effect, Epoch, Event, Incarnation, Moment, Outcome, ShardId};
+use greenroom_core::{Effect, Epoch, Event, Incarnation, Life, Moment, Outcome, ShardId};
 
 use crate::node::{Node, SHARDS, TIMING};
 use crate::store::Store;
@@ -20,8 +20,11 @@ enum Happening {
     Watch,
     /// An answer, or the shell's report, reaches the agent.
     Tell(Event),
-    /// A transaction reaches the store; `lost` its reply.
-    AtStore { event: AtStore, lost: bool },
+    /// A request reaches the store; whether its reply is lost, and whether its sender was told so
+    /// long ago.
+    AtStore { event: AtStore, lost: bool, given_up: bool },
+    /// The turns of drained shards have ended.
+    TurnsEnded(Vec<(ShardId, Epoch)>),
     /// A heartbeat is answered.
     Acknowledged { sent: Moment, incarnation: Incarnation, applied: bool },
     /// A fault begins.
@@ -59,6 +62,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) faults: bool,
     pub(crate) counts: Counts,
+    /// Who served a shard at an epoch.
+    servers: BTreeMap<(ShardId, Epoch), Life>,
     /// Greatest epoch that a shard was ever served at.
     epochs: BTreeMap<ShardId, Epoch>,
 }
@@ -77,6 +82,7 @@ impl World {
             nodes: Vec::new(),
             faults: true,
             counts: Counts::default(),
+            servers: BTreeMap::new(),
             epochs: BTreeMap::new(),
         };
         for node in 0..nodes {
@@ -104,13 +110,28 @@ impl World {
     }
 
     fn ask(&mut self, node: usize, event: AtStore) {
-        // Some requests dawdle for seconds and take effect long after their caller gave up.
-        let late = self.faults && self.rng.u32(..100) == 0;
+        let in_hundred = |rng: &mut Rng, faults: bool| if faults { rng.u32(..100) } else { 99 };
+        // Some requests dawdle for seconds and take effect long after their sender gave up.
+        let late = in_hundred(&mut self.rng, self.faults) < 1;
+        let lost = in_hundred(&mut self.rng, self.faults) < 2;
+        let swallowed = in_hundred(&mut self.rng, self.faults) < 2;
         let span =
             if late { self.rng.u64(500 * MS..4000 * MS) } else { self.rng.u64(200..12 * MS) };
-        let lost = self.faults && self.rng.u32(..100) < 2;
-        self.after(node, span, Happening::AtStore { event, lost: lost || late });
-        // A lost reply is noticed by a time-out at the caller, which `reached_store` sends.
+        let mut given_up = false;
+        if let AtStore::Commit(request, _) = &event {
+            let request = *request;
+            given_up = late;
+            if late {
+                let outcome = Outcome::Ambiguous;
+                self.after(node, 300 * MS, Happening::Tell(Event::Committed { request, outcome }));
+            } else if swallowed {
+                let outcome = if self.rng.bool() { Outcome::Ambiguous } else { Outcome::Transient };
+                let span = self.rng.u64(MS..700 * MS);
+                self.after(node, span, Happening::Tell(Event::Committed { request, outcome }));
+                return;
+            }
+        }
+        self.after(node, span, Happening::AtStore { event, lost: lost || late, given_up });
     }
 
     /// Runs until `end_us`, checking the invariants after each event.
@@ -128,8 +149,8 @@ impl World {
     }
 
     fn happen(&mut self, node: usize, start: u64, happening: Happening) {
-        if let Happening::AtStore { event, lost } = happening {
-            self.reached_store(node, start, event, lost);
+        if let Happening::AtStore { event, lost, given_up } = happening {
+            self.reached_store(node, start, event, lost, given_up);
             return;
         }
         if let Happening::Restart = happening {
@@ -155,13 +176,26 @@ impl World {
             Happening::Acknowledged { sent, incarnation, applied } => {
                 self.acknowledged(node, sent, incarnation, applied);
             }
+            Happening::TurnsEnded(shards) => {
+                for (shard, _) in &shards {
+                    self.nodes[node].gates.remove(shard);
+                }
+                self.step(node, Event::Drained { shards });
+            }
             Happening::Fault => self.fault(node),
             Happening::AtStore { .. } | Happening::Restart => unreachable!("handled above"),
         }
     }
 
     /// What crosses the network from a process that may have died meanwhile still arrives.
-    fn reached_store(&mut self, node: usize, start: u64, event: AtStore, lost: bool) {
+    fn reached_store(
+        &mut self,
+        node: usize,
+        start: u64,
+        event: AtStore,
+        lost: bool,
+        given_up: bool,
+    ) {
         let cut = self.now_us < self.nodes[node].cut_until;
         let arrives = !cut;
         let answered = arrives && !lost;
@@ -169,7 +203,11 @@ impl World {
         let back = if answered { self.rng.u64(200..12 * MS) } else { 700 * MS };
         let reply = match event {
             AtStore::Commit(request, transaction) => {
-                let outcome = if arrives { Some(self.store.commit(&transaction)) } else { None };
+                let writer = self.nodes[node].id.clone();
+                let outcome = arrives.then(|| self.store.commit(&writer, &transaction));
+                if given_up {
+                    return;
+                }
                 let outcome = outcome.filter(|_| answered).unwrap_or(Outcome::Ambiguous);
                 Happening::Tell(Event::Committed { request, outcome })
             }
@@ -192,7 +230,8 @@ impl World {
                 if !arrives {
                     return;
                 }
-                let outcome = self.store.commit(&transaction);
+                let writer = self.nodes[node].id.clone();
+                let outcome = self.store.commit(&writer, &transaction);
                 if !answered {
                     return;
                 }
@@ -231,7 +270,12 @@ impl World {
             Effect::Drain(shards) => {
                 // Turns go on for a while; the gate only counts as closed when they are done.
                 let span = self.rng.u64(MS..300 * MS);
-                self.after(node, span, Happening::Tell(Event::Drained { shards }));
+                self.after(node, span, Happening::TurnsEnded(shards));
+            }
+            Effect::Revoke(shards) => {
+                for shard in shards {
+                    self.nodes[node].gates.remove(&shard);
+                }
             }
             Effect::Fence(_) => {
                 self.counts.fences += 1;
@@ -245,18 +289,12 @@ impl World {
             }
             Effect::Route(_) | Effect::Tell(_) => {}
         }
-        self.close_drained(node);
     }
 
     fn open(&mut self, node: usize, shard: ShardId, epoch: Epoch) {
         self.counts.opened += 1;
-        self.nodes[node].gates.insert(shard, epoch);
-    }
-
-    /// A release that was asked for implies that the gate is closed.
-    fn close_drained(&mut self, node: usize) {
-        let held: BTreeSet<ShardId> = self.nodes[node].agent.serving().collect();
-        self.nodes[node].gates.retain(|shard, _| held.contains(shard));
+        let before = self.nodes[node].gates.insert(shard, epoch);
+        assert_eq!(before, None, "seed {}: shard {shard} opened while open", self.seed);
     }
 
     fn beat(&mut self, node: usize) {
@@ -277,6 +315,7 @@ impl World {
         let this = &mut self.nodes[node];
         if this.beating.as_ref().is_some_and(|life| life.incarnation == incarnation) {
             this.right_until = this.right_until.max(TIMING.right_until(sent));
+            self.step(node, Event::HeartbeatAcknowledged { incarnation });
         }
     }
 
@@ -347,6 +386,9 @@ impl World {
                 panic!("seed {seed} at {now_us} us: shard {shard} passes the check on {both:?}");
             }
             let epoch = node.gates[&shard];
+            let life = node.beating.clone().expect("who has the right to run is alive");
+            let server = self.servers.entry((shard, epoch)).or_insert_with(|| life.clone());
+            assert_eq!(*server, life, "seed {seed}: shard {shard} has two owners at {epoch}");
             let greatest = self.epochs.entry(shard).or_default();
             assert!(epoch >= *greatest, "seed {seed}: shard {shard} is served at an old epoch");
             *greatest = epoch;
