@@ -103,24 +103,24 @@ impl Bench {
     }
 
     /// Another process writes a record; what its watchers see.
-    fn put(&mut self, writer: &str, key: Key, record: Record) -> Entry {
+    fn put(&mut self, writer: &str, key: &Key, record: Record) -> Entry {
         let writes = vec![Write::Put(key.clone(), record)];
         let transaction = Transaction { guards: Vec::new(), writes };
         self.store.commit(&name(writer), &transaction);
-        self.store.entry(&key)
+        self.store.entry(key)
     }
 
     /// Another node is a member.
     fn join(&mut self, node: &str) -> (Life, Vec<Entry>) {
         let beat = HeartbeatRecord { incarnation: None, sequence: 0, nonce: 5, window_ms: 6000 };
-        let first = self.put(node, Key::Heartbeat(name(node)), Record::Heartbeat(beat));
+        let first = self.put(node, &Key::Heartbeat(name(node)), Record::Heartbeat(beat));
         let life = Life { node: name(node), incarnation: Incarnation(self.store.revision) };
         let record = NodeRecord {
             incarnation: life.incarnation,
             state: NodeState::Active,
             profile: NodeProfile { weight: 1, ..NodeProfile::default() },
         };
-        let second = self.put(node, Key::Node(name(node)), Record::Node(record));
+        let second = self.put(node, &Key::Node(name(node)), Record::Node(record));
         (life, vec![first, second])
     }
 
@@ -132,7 +132,7 @@ impl Bench {
             _ => ShardRecord::default(),
         };
         record.target = Some(name(target));
-        self.put(leader, Key::Shard(SHARD), Record::Shard(record))
+        self.put(leader, &Key::Shard(SHARD), Record::Shard(record))
     }
 }
 
@@ -169,9 +169,9 @@ fn an_election_that_is_won_while_draining_is_given_up() {
 fn a_shard_that_comes_back_before_its_release_is_answered_is_claimed_again() {
     let mut bench = Bench::new();
     let (leader, _) = bench.join("b");
-    bench.put("b", Key::Meta, Record::Meta(Meta::born_with(1)));
+    bench.put("b", &Key::Meta, Record::Meta(Meta::born_with(1)));
     let record = LeaderRecord { holder: Some(leader), term: Term(1) };
-    bench.put("b", Key::Leader, Record::Leader(record));
+    bench.put("b", &Key::Leader, Record::Leader(record));
     bench.snapshot();
     let given = bench.retarget("b", "a");
     bench.tell(Event::Changes { entries: vec![given] }, |_| false);
@@ -228,7 +228,7 @@ fn nobody_is_buried_before_the_window_that_he_counts_on() {
     // This node waits 6 s, but the other one believes in its right for 20 s.
     let beat = HeartbeatRecord { incarnation: None, sequence: 0, nonce: 5, window_ms: 20_000 };
     let key = Key::Heartbeat(name("b"));
-    let entry = bench.put("b", key.clone(), Record::Heartbeat(beat));
+    let entry = bench.put("b", &key, Record::Heartbeat(beat));
     bench.tell(Event::Changes { entries: vec![entry] }, |_| false);
     assert_eq!(bench.pass(19_900, writes(&key)), 0, "buried while it has the right to run");
     assert_eq!(bench.pass(1000, |_| false), 0);
