@@ -15,13 +15,14 @@ use tokio::time::timeout;
 
 use crate::codec::Codec;
 use crate::connect::StoreConfig;
-use crate::driver::{Command, Driver, Told};
+use crate::driver::{Command, Driver};
 use crate::heart::Heart;
 use crate::pulse::Pulse;
 use crate::quiet::Quiet;
 use crate::right::RightToRun;
 use crate::routing::Routes;
 use crate::store::StoreError;
+use crate::told::Told;
 use crate::watcher::Watcher;
 
 /// Most events that wait for the driver; beyond, their senders wait.

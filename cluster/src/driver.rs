@@ -17,16 +17,13 @@ use crate::cluster::{Activations, OpenShard, Status, StatusPhase, report};
 use crate::codec::Codec;
 use crate::heart::Heart;
 use crate::pulse::Pulse;
-use crate::quiet::Quiet;
 use crate::routing::Routes;
 use crate::store::{Commit, Store, StoreError};
+use crate::told::Told;
 use crate::watcher::Watcher;
 
 /// Most drained shards in one report.
 const DRAINED_PER_REPORT_MAX: usize = 256;
-
-/// A number of served shards is told when it has stood for so long.
-const SETTLED_AFTER: Duration = Duration::from_millis(500);
 
 /// What a handle asks of the driver.
 #[derive(Debug)]
@@ -294,57 +291,6 @@ impl Driver {
             while let Some(shards) = drained.next().await {
                 report(&events, Event::Drained { shards }).await;
             }
-        }
-    }
-}
-
-/// What the log has been told.
-#[derive(Default)]
-pub(crate) struct Told {
-    store_trouble: Quiet,
-    /// Shards served, when that was last told.
-    serving: Option<usize>,
-    /// Since when so many shards are served.
-    served_since: Option<(usize, Instant)>,
-}
-
-impl Told {
-    fn notice(&mut self, notice: &Notice) {
-        match notice {
-            Notice::OtherCluster { .. } => tracing::error!("{notice}"),
-            Notice::StoreFailed { permanent, .. } => {
-                let Some(untold) = self.store_trouble.occurred() else { return };
-                if *permanent {
-                    tracing::error!(untold, "{notice}");
-                } else {
-                    tracing::warn!(untold, "{notice}");
-                }
-            }
-            Notice::Fenced(_)
-            | Notice::Burying { .. }
-            | Notice::NameInUse { .. }
-            | Notice::ReplyLost { .. } => tracing::warn!("{notice}"),
-            Notice::Conflict { .. }
-            | Notice::Idle(_)
-            | Notice::Claiming { .. }
-            | Notice::Draining { .. } => tracing::debug!("{notice}"),
-            _ => tracing::info!("{notice}"),
-        }
-    }
-
-    /// Tells how many shards are served, once that has settled.
-    fn serving(&mut self, status: &Status) {
-        let served = status.claimed;
-        let settled = match self.served_since {
-            Some((same, since)) if same == served => since.elapsed() >= SETTLED_AFTER,
-            _ => {
-                self.served_since = Some((served, Instant::now()));
-                false
-            }
-        };
-        if settled && self.serving != Some(served) {
-            self.serving = Some(served);
-            tracing::info!(served, targeted = status.targeted, "serving shards");
         }
     }
 }

@@ -19,6 +19,7 @@ mod routing;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod told;
 mod watcher;
 
 pub use cluster::{Activations, Cluster, ClusterError, ClusterOptions, Status, StatusPhase};

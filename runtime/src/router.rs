@@ -1,5 +1,7 @@
 //! The way of a call to its actor: here, to the owner, or waiting for one, until the deadline.
 
+mod attempt;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::pin;
@@ -10,16 +12,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use greenroom_cluster::{Cluster, Route};
 use greenroom_core::{ActorId, NodeId, ShardId};
-use greenroom_shardlock::{Gates, OwnedPermit, Refused};
+use greenroom_shardlock::Gates;
 use tokio::time::{Instant, timeout_at};
 
-use crate::activation::{Answer, Hosted, Job, Submitted, submit};
+use crate::activation::{Answer, Hosted};
 use crate::ambient::{self, CHAIN_LEN_MAX, Chain};
 use crate::call::{ActorRef, Address};
 use crate::failure::{Failure, FailureCode};
 use crate::interface::MethodSpec;
 use crate::payload::{Arguments, Encoding, Outcome};
-use crate::peer::{PeerCall, Peers};
+use crate::peer::Peers;
+use attempt::Attempt;
 
 /// How long a call waits before it tries again, when nothing tells it that something changed.
 const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(5);
@@ -125,13 +128,6 @@ pub struct Peeked {
     pub shard: ShardId,
     /// The shard's live owner; `None` while it has none.
     pub route: Option<Route>,
-}
-
-/// What one attempt came to.
-enum Attempt {
-    Final(Answer),
-    /// Surely did not run, for a reason that may pass.
-    Again(Failure),
 }
 
 impl Router {
@@ -268,137 +264,6 @@ impl Router {
         }
         Ok(counted)
     }
-
-    async fn attempt(
-        &self,
-        request: &Request<'_>,
-        chain: Option<&Arc<Chain>>,
-        package: &mut dyn Package,
-    ) -> Attempt {
-        let chain_link = chain.map(|chain| &**chain);
-        if let Ok(permit) = self.enter(request.shard, None, chain_link) {
-            return self.attempt_here(request, chain, package, permit).await;
-        }
-        match self.0.cluster.routes().route(request.shard) {
-            Some(route) if route.owner.life.node != self.0.node => {
-                self.attempt_there(request, chain, package, &route).await
-            }
-            _ => {
-                let message = format!("shard {} has no owner at present", request.shard);
-                Attempt::Again(Failure::new(FailureCode::NotOwner, message))
-            }
-        }
-    }
-
-    /// Lets a call into a shard that is open here, and if the shard is on its way out, a call that
-    /// a turn waits for which itself keeps some shard of this node from moving: refused, it would
-    /// wait for the handoff, and the handoff for it.
-    pub(crate) fn enter(
-        &self,
-        shard: ShardId,
-        epoch: Option<u64>,
-        chain: Option<&Chain>,
-    ) -> Result<OwnedPermit, Refused> {
-        let gates = &self.0.gates;
-        let entered = match epoch {
-            Some(epoch) => gates.enter_owned_at(shard.0, epoch),
-            None => gates.enter_owned(shard.0),
-        };
-        let is_held_up = |actor: &ActorId| gates.is_closing(actor.shard(self.0.shards).0);
-        match entered {
-            Err(Refused::Closed) if Chain::iter(chain).any(is_held_up) => {
-                gates.enter_owned_closing(shard.0, epoch)
-            }
-            entered => entered,
-        }
-    }
-
-    async fn attempt_here(
-        &self,
-        request: &Request<'_>,
-        chain: Option<&Arc<Chain>>,
-        package: &mut dyn Package,
-        permit: OwnedPermit,
-    ) -> Attempt {
-        let Some(hosted) = request.hosted else {
-            return Attempt::Final(failed(unknown_kind(request.id.kind())));
-        };
-        let (method, spec) = match request.method {
-            Method::Known { index, spec } => (index, spec),
-            Method::Named(name) => match hosted.spec().method(name) {
-                Some(found) => found,
-                None => {
-                    return Attempt::Final(failed(unknown_method(request.id.kind(), name)));
-                }
-            },
-        };
-        let Some(arguments) = package.for_this_node() else {
-            return Attempt::Final(failed(lost_arguments()));
-        };
-        let job = Job {
-            id: request.id.clone(),
-            method,
-            access: spec.access,
-            arguments,
-            deadline: request.deadline,
-            // Nobody waits for the turn of a one-way call, so it can't close a cycle.
-            chain: chain.filter(|_| !request.one_way).cloned(),
-            one_way: request.one_way,
-        };
-        let answer = match submit(&**hosted, job, permit).await {
-            Submitted::Answered(answer) => answer,
-            Submitted::Waiting(answer) => match timeout_at(request.deadline, answer).await {
-                Ok(Ok(answer)) => answer,
-                // The cell was dropped with the turn in it: the node was fenced or taken down.
-                Ok(Err(_)) => {
-                    let message = "the actor was dropped while the call waited or ran";
-                    failed(Failure::new(FailureCode::Fenced, message).that_may_have_run())
-                }
-                Err(_) => failed(timed_out_after_submit()),
-            },
-        };
-        match answer {
-            Answer::Bounced(failure, arguments) if failure.code == FailureCode::NotOwner => {
-                package.take_back(arguments);
-                Attempt::Again(failure)
-            }
-            answer => Attempt::Final(answer),
-        }
-    }
-
-    async fn attempt_there(
-        &self,
-        request: &Request<'_>,
-        chain: Option<&Arc<Chain>>,
-        package: &mut dyn Package,
-        route: &Route,
-    ) -> Attempt {
-        let (encoding, arguments) = match package.for_another_node() {
-            Some(Ok(written)) => written,
-            Some(Err(failure)) => return Attempt::Final(failed(failure)),
-            None => return Attempt::Final(failed(lost_arguments())),
-        };
-        let max = self.0.limits.payload_bytes_max;
-        if arguments.len() > max {
-            let len = arguments.len();
-            let message = format!("the arguments have {len} bytes, at most {max} are allowed");
-            return Attempt::Final(failed(Failure::new(FailureCode::TooLarge, message)));
-        }
-        let call = PeerCall {
-            id: request.id.clone(),
-            method: request.method.name().to_owned(),
-            encoding,
-            arguments,
-            deadline: request.deadline,
-            one_way: request.one_way,
-            epoch: route.epoch,
-            chain: chain.cloned(),
-        };
-        match self.0.peers.call(&route.owner, call).await {
-            Answer::Done(Outcome::Failed(failure)) if may_pass(&failure) => Attempt::Again(failure),
-            answer => Attempt::Final(answer),
-        }
-    }
 }
 
 /// Counts a call as under way until it is dropped.
@@ -408,16 +273,6 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Release);
     }
-}
-
-/// Whether a call that failed so is worth another try: it surely did not run, and what hindered it
-/// passes when the shard has found its owner.
-fn may_pass(failure: &Failure) -> bool {
-    let passing = matches!(
-        failure.code,
-        FailureCode::NotOwner | FailureCode::Unreachable | FailureCode::Stopping
-    );
-    passing && !failure.may_have_run
 }
 
 pub(crate) fn unknown_kind(kind: &str) -> Failure {
@@ -431,17 +286,6 @@ pub(crate) fn unknown_method(kind: &str, name: &str) -> Failure {
 
 fn stopping() -> Failure {
     Failure::new(FailureCode::Stopping, "this node has stopped")
-}
-
-/// Only a defect in this crate leads here: arguments are lent to one turn at a time.
-fn lost_arguments() -> Failure {
-    Failure::new(FailureCode::BadArguments, "the arguments went with an earlier attempt")
-        .that_may_have_run()
-}
-
-fn timed_out_after_submit() -> Failure {
-    Failure::new(FailureCode::Timeout, "the deadline passed while the call waited or ran")
-        .that_may_have_run()
 }
 
 fn out_of_time(last: &Failure) -> Failure {

@@ -4,6 +4,8 @@
 //! decides afresh from all that it knows. A conflict, a lost reply or a lost watch therefore needs
 //! no branch of its own: the record itself says what happened.
 
+mod answers;
+mod event;
 mod leader;
 mod lifecycle;
 mod notice;
@@ -14,161 +16,22 @@ mod silence;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use event::{
+    Config, Effect, Event, GUARDS_PER_TRANSACTION_MAX, Outcome, RequestId,
+    SHARDS_PER_ASSIGNMENT_MAX,
+};
 pub use notice::Notice;
 pub use requests::Purpose;
 
-use crate::planner::Policy;
-use crate::record::{Entry, Held, Key, Meta, NodeProfile, Record, Transaction, Write};
-use crate::time::{Moment, Now, Timing};
+use crate::record::{Entry, Guard, Key, Meta, Record, Transaction, Write};
+use crate::time::{Moment, Now};
 use crate::view::View;
-use crate::{Epoch, Incarnation, Life, NodeId, ShardId};
+use crate::{Life, ShardId};
 use leader::Leading;
 use lifecycle::Phase;
 use requests::Requests;
 use shards::Shards;
 use silence::Silence;
-
-/// Most guards that one transaction has, as etcd allows by default.
-pub const GUARDS_PER_TRANSACTION_MAX: usize = 128;
-/// Most shards that a leader's transaction writes: a guard each, and two for the leader itself.
-pub const SHARDS_PER_ASSIGNMENT_MAX: usize = GUARDS_PER_TRANSACTION_MAX - 2;
-
-/// What an agent is told once.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Its name.
-    pub node: NodeId,
-    /// What it says of itself.
-    pub profile: NodeProfile,
-    /// Number of shards that it expects the cluster to have.
-    pub shards: u32,
-    /// Timing of heartbeats and death.
-    pub timing: Timing,
-    /// How it plans when it leads.
-    pub policy: Policy,
-    /// Most transactions under way at a time.
-    pub transactions_in_flight_max: usize,
-    /// Random, different in each process: recognises the own first heartbeat, and spreads retries.
-    pub seed: u64,
-}
-
-/// Ties an answer to its question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(pub u64);
-
-/// What became of a transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All guards held; the writes stand at this revision.
-    Applied {
-        /// The revision.
-        revision: u64,
-    },
-    /// A guard failed; this is what the guarded keys held.
-    Refused {
-        /// One entry a guarded key.
-        current: Vec<Entry>,
-    },
-    /// Surely not applied, worth another try.
-    Transient,
-    /// The reply was lost: it may have been applied, or may still be.
-    Ambiguous,
-    /// Trying again can't help until a person does something.
-    Permanent,
-}
-
-/// All that can wake an agent.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// A read of everything, at one revision.
-    Snapshot {
-        /// The revision.
-        revision: u64,
-        /// All keys that existed.
-        entries: Vec<Entry>,
-    },
-    /// News from the watch, in order.
-    Changes {
-        /// What changed.
-        entries: Vec<Entry>,
-    },
-    /// The watch is gone; a snapshot will follow.
-    WatchLost,
-    /// A transaction is answered.
-    Committed {
-        /// Which.
-        request: RequestId,
-        /// How.
-        outcome: Outcome,
-    },
-    /// A read is answered; `None` when it failed.
-    Read {
-        /// Which.
-        request: RequestId,
-        /// What the keys held.
-        entries: Option<Vec<Entry>>,
-    },
-    /// A heartbeat of this incarnation was acknowledged. Needed once a life; more do no harm.
-    HeartbeatAcknowledged {
-        /// Which.
-        incarnation: Incarnation,
-    },
-    /// A heartbeat of this incarnation was refused: its key is gone.
-    HeartbeatRefused {
-        /// Which.
-        incarnation: Incarnation,
-    },
-    /// The gates of these shards are closed and their actors gone.
-    Drained {
-        /// Each with the epoch that it was open at.
-        shards: Vec<(ShardId, Epoch)>,
-    },
-    /// Give all shards away; stay a member.
-    Drain,
-    /// Give all shards away, then leave.
-    Leave,
-    /// Leave now. The shell has revoked every gate, so no turn may run any more.
-    LeaveNow,
-    /// Some time has passed.
-    Tick,
-}
-
-/// What the shell must do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Run a transaction; answer with [`Event::Committed`].
-    Commit {
-        /// To name in the answer.
-        request: RequestId,
-        /// What to run.
-        transaction: Transaction,
-    },
-    /// Read keys, linearizably; answer with [`Event::Read`].
-    Read {
-        /// To name in the answer.
-        request: RequestId,
-        /// Which keys.
-        keys: Vec<Key>,
-    },
-    /// Keep the heartbeat of this life going.
-    Beat(Life),
-    /// End the heartbeat.
-    StopBeating,
-    /// Open the gates of shards that are now owned.
-    Open(Vec<(ShardId, Epoch)>),
-    /// Close gates, let turns end, deactivate actors; answer with [`Event::Drained`].
-    Drain(Vec<(ShardId, Epoch)>),
-    /// These shards were taken away without a handoff: revoke their gates, drop their activations.
-    Revoke(Vec<ShardId>),
-    /// This life is over: revoke all gates, drop all activations.
-    Fence(Life),
-    /// Calls for these shards now go there (`None`: nowhere yet).
-    Route(Vec<(ShardId, Option<(Life, Epoch)>)>),
-    /// Something a person may want to know.
-    Tell(Notice),
-    /// The node has left; nothing follows.
-    Stopped,
-}
 
 /// One node's part in the ownership protocol.
 #[derive(Debug)]
@@ -344,105 +207,6 @@ impl Agent {
         self.shards.route(&self.view, effects);
     }
 
-    fn answered(
-        &mut self,
-        now: Now,
-        request: RequestId,
-        outcome: Outcome,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(purpose) = self.requests.purpose(request) else {
-            // Decided by a former life. What a refusal read is true all the same.
-            if let Outcome::Refused { current } = outcome {
-                self.learn(now, current, effects);
-            }
-            return;
-        };
-        match outcome {
-            Outcome::Applied { revision } => {
-                self.requests.succeeded();
-                if let Some(done) = self.requests.finish(request) {
-                    self.shards.clear_of_suspicion(&done.transaction);
-                    let entries = Self::written(done.transaction, revision);
-                    self.learn(now, entries, effects);
-                }
-            }
-            Outcome::Refused { current } => {
-                let refused = self.requests.finish(request);
-                effects.push(Effect::Tell(Notice::Conflict { purpose }));
-                self.learn(now, current, effects);
-                let unexplained = refused.filter(|refused| {
-                    refused.transaction.guards.iter().all(|guard| self.view.holds(guard))
-                });
-                match unexplained {
-                    None => self.requests.succeeded(),
-                    Some(refused) => {
-                        // The same would be tried again: something stands in the store that this
-                        // node can't read or did not expect. Not so fast, and not together with
-                        // shards that have nothing to do with it.
-                        self.requests.failed(now.moment);
-                        self.shards.suspect(&refused.transaction);
-                    }
-                }
-            }
-            Outcome::Transient | Outcome::Permanent => {
-                self.requests.failed(now.moment);
-                self.requests.finish(request);
-                let permanent = matches!(outcome, Outcome::Permanent);
-                effects.push(Effect::Tell(Notice::StoreFailed { purpose, permanent }));
-            }
-            Outcome::Ambiguous => {
-                self.requests.failed(now.moment);
-                effects.push(Effect::Tell(Notice::ReplyLost { purpose }));
-                self.unresolved.push(request);
-            }
-        }
-    }
-
-    /// What the store holds after `transaction` was applied at `revision`.
-    fn written(transaction: Transaction, revision: u64) -> Vec<Entry> {
-        let entry = |write| match write {
-            Write::Put(key, record) => {
-                // Only heartbeats are asked for it, and a join creates that key.
-                let create_revision = revision;
-                let held = Some(Held { create_revision, mod_revision: revision, record });
-                Entry { key, revision, held }
-            }
-            Write::Delete(key) => Entry { key, revision, held: None },
-        };
-        transaction.writes.into_iter().map(entry).collect()
-    }
-
-    fn was_read(
-        &mut self,
-        now: Now,
-        request: RequestId,
-        entries: Option<Vec<Entry>>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(reading) = self.reads.remove(&request) else {
-            return;
-        };
-        let Some(entries) = entries else {
-            self.requests.failed(now.moment);
-            if let Reading::Resolve(of) = reading {
-                self.unresolved.push(of);
-            }
-            return;
-        };
-        self.requests.succeeded();
-        match reading {
-            Reading::Resolve(of) => {
-                self.learn(now, entries, effects);
-                self.requests.finish(of);
-            }
-            Reading::Confirm { life, mod_revision } => {
-                self.learn(now, entries, effects);
-                self.confirmed_silent(&life, mod_revision, effects);
-            }
-        }
-    }
-
     fn decide(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if !self.synced || !self.check_meta(effects) {
             return;
@@ -457,18 +221,6 @@ impl Agent {
         self.decide_lifecycle(now, effects);
         self.decide_shards(now, effects);
         self.decide_leading(now, effects);
-    }
-
-    fn resolve_lost_replies(&mut self, effects: &mut Vec<Effect>) {
-        for of in std::mem::take(&mut self.unresolved) {
-            let keys = self.requests.written_keys(of);
-            if keys.is_empty() {
-                continue;
-            }
-            let request = self.requests.next_id();
-            self.reads.insert(request, Reading::Resolve(of));
-            effects.push(Effect::Read { request, keys });
-        }
     }
 
     /// Whether the cluster's constants are known and ours.
@@ -486,7 +238,7 @@ impl Agent {
                 self.requests.submit(
                     Purpose::Found,
                     Transaction {
-                        guards: vec![crate::record::Guard::ModRevision(Key::Meta, 0)],
+                        guards: vec![Guard::ModRevision(Key::Meta, 0)],
                         writes: vec![Write::Put(Key::Meta, Record::Meta(ours))],
                     },
                 );

@@ -1,0 +1,118 @@
+//! What became of transactions and reads.
+
+use super::{Agent, Effect, Notice, Outcome, Reading, RequestId};
+use crate::record::{Entry, Held, Transaction, Write};
+use crate::time::Now;
+
+impl Agent {
+    pub(super) fn answered(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        outcome: Outcome,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(purpose) = self.requests.purpose(request) else {
+            // Decided by a former life. What a refusal read is true all the same.
+            if let Outcome::Refused { current } = outcome {
+                self.learn(now, current, effects);
+            }
+            return;
+        };
+        match outcome {
+            Outcome::Applied { revision } => {
+                self.requests.succeeded();
+                if let Some(done) = self.requests.finish(request) {
+                    self.shards.clear_of_suspicion(&done.transaction);
+                    let entries = Self::written(done.transaction, revision);
+                    self.learn(now, entries, effects);
+                }
+            }
+            Outcome::Refused { current } => {
+                let refused = self.requests.finish(request);
+                effects.push(Effect::Tell(Notice::Conflict { purpose }));
+                self.learn(now, current, effects);
+                let unexplained = refused.filter(|refused| {
+                    refused.transaction.guards.iter().all(|guard| self.view.holds(guard))
+                });
+                match unexplained {
+                    None => self.requests.succeeded(),
+                    Some(refused) => {
+                        // The same would be tried again: something stands in the store that this
+                        // node can't read or did not expect. Not so fast, and not together with
+                        // shards that have nothing to do with it.
+                        self.requests.failed(now.moment);
+                        self.shards.suspect(&refused.transaction);
+                    }
+                }
+            }
+            Outcome::Transient | Outcome::Permanent => {
+                self.requests.failed(now.moment);
+                self.requests.finish(request);
+                let permanent = matches!(outcome, Outcome::Permanent);
+                effects.push(Effect::Tell(Notice::StoreFailed { purpose, permanent }));
+            }
+            Outcome::Ambiguous => {
+                self.requests.failed(now.moment);
+                effects.push(Effect::Tell(Notice::ReplyLost { purpose }));
+                self.unresolved.push(request);
+            }
+        }
+    }
+
+    /// What the store holds after `transaction` was applied at `revision`.
+    fn written(transaction: Transaction, revision: u64) -> Vec<Entry> {
+        let entry = |write| match write {
+            Write::Put(key, record) => {
+                // Only heartbeats are asked for it, and a join creates that key.
+                let create_revision = revision;
+                let held = Some(Held { create_revision, mod_revision: revision, record });
+                Entry { key, revision, held }
+            }
+            Write::Delete(key) => Entry { key, revision, held: None },
+        };
+        transaction.writes.into_iter().map(entry).collect()
+    }
+
+    pub(super) fn was_read(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        entries: Option<Vec<Entry>>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(reading) = self.reads.remove(&request) else {
+            return;
+        };
+        let Some(entries) = entries else {
+            self.requests.failed(now.moment);
+            if let Reading::Resolve(of) = reading {
+                self.unresolved.push(of);
+            }
+            return;
+        };
+        self.requests.succeeded();
+        match reading {
+            Reading::Resolve(of) => {
+                self.learn(now, entries, effects);
+                self.requests.finish(of);
+            }
+            Reading::Confirm { life, mod_revision } => {
+                self.learn(now, entries, effects);
+                self.confirmed_silent(&life, mod_revision, effects);
+            }
+        }
+    }
+
+    pub(super) fn resolve_lost_replies(&mut self, effects: &mut Vec<Effect>) {
+        for of in std::mem::take(&mut self.unresolved) {
+            let keys = self.requests.written_keys(of);
+            if keys.is_empty() {
+                continue;
+            }
+            let request = self.requests.next_id();
+            self.reads.insert(request, Reading::Resolve(of));
+            effects.push(Effect::Read { request, keys });
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Puts a node together from its parts.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use greenroom_cluster::{Cluster, ClusterOptions};
+use greenroom_core::Timing;
+use greenroom_core::planner::Policy;
+use greenroom_proto::v1::inspect_server::InspectServer;
+use greenroom_proto::v1::peer_server::PeerServer;
+use greenroom_shardlock::Gates;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::builder::NodeError;
+use super::kinds::Kinds;
+use super::servers::{Servers, serve_http, serve_peers};
+use super::{Node, Parts};
+use crate::activation::Hosted;
+use crate::config::Config;
+use crate::gateway;
+use crate::interface::InterfaceSpec;
+use crate::kind::{Host, Kind};
+use crate::peer::{Identity, InspectService, PeerService, Peers, Serving};
+use crate::router::{Router, WeakRouter};
+
+/// What a frame may exceed the largest payload by.
+const FRAME_SLACK_BYTES: usize = 4 << 20;
+
+/// Puts a node together and starts it.
+pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, NodeError> {
+    let config = config.checked()?;
+    let peer_listener = listen(&config.listen).await?;
+    let http_listener = match &config.http_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let peer_address = local_address(&peer_listener, &config.listen)?;
+    let http_address = match (&http_listener, &config.http_listen) {
+        (Some(listener), Some(address)) => Some(local_address(listener, address)?),
+        _ => None,
+    };
+    let gates = Arc::new(Gates::new(config.shards));
+    let names = check_kinds(&kinds)?;
+    let options = cluster_options(&config, names, peer_address, http_address);
+    let late = Arc::new(OnceLock::new());
+    let activations = Arc::new(Kinds::default());
+    let cluster =
+        Cluster::start(options, Arc::clone(&gates), activations.clone() as Arc<_>).await?;
+    // The kinds need the node's right to run, which only the cluster gives. No gate is open
+    // yet to let a call in: that takes a claim, and the claim a registration.
+    let hosted = host(kinds, &config, &cluster, &late);
+    activations.fill(hosted.values().cloned().collect());
+    let identity = Identity { cluster: config.cluster.clone(), node: config.node.to_string() };
+    let message_bytes_max = config.limits.payload_bytes_max + FRAME_SLACK_BYTES;
+    let peers = Peers::new(identity.clone(), message_bytes_max);
+    let router = Router::new(
+        config.node.clone(),
+        hosted,
+        Arc::clone(&gates),
+        cluster.clone(),
+        peers,
+        config.limits,
+    );
+    let _ = late.set(router.downgrade());
+    let (serving, is_serving) = watch::channel(Serving::Open);
+    let (http_serving, _) = watch::channel(true);
+    let peer_service = PeerService::new(router.clone(), identity.clone(), is_serving);
+    let inspect_service = InspectService::new(identity, cluster.clone(), router.clone());
+    let mut servers = Servers { peers: JoinSet::new(), http: JoinSet::new() };
+    servers.peers.spawn(serve_peers(
+        peer_listener,
+        PeerServer::new(peer_service)
+            .max_decoding_message_size(message_bytes_max)
+            .max_encoding_message_size(message_bytes_max),
+        InspectServer::new(inspect_service),
+        serving.subscribe(),
+    ));
+    if let Some(listener) = http_listener {
+        let routes = gateway::routes(router.clone(), cluster.clone());
+        servers.http.spawn(serve_http(listener, routes, http_serving.subscribe()));
+    }
+    let mut passivation = JoinSet::new();
+    for kind in activations.all() {
+        passivation.spawn(kind.passivate(Arc::clone(&gates)));
+    }
+    let parts = Parts {
+        config,
+        router,
+        cluster,
+        kinds: Kinds::clone(&activations),
+        peer_address,
+        http_address,
+        serving,
+        http_serving,
+        servers: Mutex::new(Some(servers)),
+        passivation: Mutex::new(passivation),
+    };
+    Ok(Node { parts: Arc::new(parts) })
+}
+
+fn check_kinds(kinds: &[Kind]) -> Result<Vec<String>, NodeError> {
+    let mut names: Vec<&'static str> = kinds.iter().map(|kind| kind.spec().kind).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(NodeError::KindTwice(pair[0])),
+        None => Ok(names.into_iter().map(str::to_owned).collect()),
+    }
+}
+
+fn host(
+    kinds: Vec<Kind>,
+    config: &Config,
+    cluster: &Cluster,
+    late: &Arc<OnceLock<WeakRouter>>,
+) -> HashMap<&'static str, Arc<dyn Hosted>> {
+    let hosted = kinds.into_iter().map(|kind| {
+        let spec: &'static InterfaceSpec = kind.spec();
+        let host = Host {
+            shards: config.shards,
+            right: Arc::clone(cluster.right()),
+            router: Arc::clone(late),
+        };
+        (spec.kind, kind.into_hosted(host))
+    });
+    hosted.collect()
+}
+
+fn cluster_options(
+    config: &Config,
+    kinds: Vec<String>,
+    peer_address: SocketAddr,
+    http_address: Option<SocketAddr>,
+) -> ClusterOptions {
+    let mut options =
+        ClusterOptions::new(&config.cluster, config.node.clone(), config.store.clone());
+    // A node that hosts nothing takes no shards.
+    options.profile.weight = if kinds.is_empty() { 0 } else { config.weight };
+    options.profile.kinds = kinds;
+    options.profile.zone.clone_from(&config.zone);
+    options.profile.version = env!("CARGO_PKG_VERSION").to_owned();
+    options.profile.peer_address =
+        config.advertise.clone().unwrap_or_else(|| peer_address.to_string());
+    let http_address = http_address.map(|address| address.to_string()).unwrap_or_default();
+    options.profile.http_address = config.http_advertise.clone().unwrap_or(http_address);
+    options.shards = config.shards;
+    options.timing = Timing {
+        window: config.liveness_window,
+        heartbeat: config.heartbeat_interval,
+        margin: config.liveness_margin,
+    };
+    options.policy = Policy {
+        stability: config.rebalance_stability,
+        batch_len_max: config.rebalance_batch,
+        imbalance_threshold_permille: config.imbalance_threshold_permille,
+    };
+    options.drain_deadline = config.drain_deadline;
+    options
+}
+
+async fn listen(address: &str) -> Result<TcpListener, NodeError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| NodeError::Listen { address: address.to_owned(), error })
+}
+
+fn local_address(listener: &TcpListener, address: &str) -> Result<SocketAddr, NodeError> {
+    listener.local_addr().map_err(|error| NodeError::Listen { address: address.to_owned(), error })
+}

@@ -1,0 +1,100 @@
+//! A node before it starts, and what can go wrong with it.
+
+use greenroom_cluster::{ClusterError, Status, StatusPhase};
+
+use super::{Node, assembly};
+use crate::config::{Config, ConfigError};
+use crate::kind::Kind;
+
+/// A node before it starts: what it hosts, and how it is configured.
+#[derive(Debug)]
+pub struct NodeBuilder {
+    pub(super) config: Config,
+    pub(super) kinds: Vec<Kind>,
+}
+
+impl NodeBuilder {
+    /// Hosts actors of a kind here. A node that hosts none takes no shards: it only calls.
+    #[must_use]
+    pub fn host(mut self, kind: Kind) -> Self {
+        self.kinds.push(kind);
+        self
+    }
+
+    /// Changes the configuration.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Starts the node: opens its ports and begins to join. [`Node::ready`] waits for its shards.
+    ///
+    /// # Errors
+    /// When a port can't be opened, a kind is hosted twice, or the cluster refuses the options.
+    pub async fn start(self) -> Result<Node, NodeError> {
+        assembly::start(self.config, self.kinds).await
+    }
+
+    /// Starts the node and runs it until SIGTERM or Ctrl-C, then hands its shards over and leaves.
+    ///
+    /// # Errors
+    /// As [`NodeBuilder::start`]; and when the cluster refuses the node later on.
+    pub async fn run(self) -> Result<(), NodeError> {
+        let node = self.start().await?;
+        let stopped = node.parts.cluster.clone();
+        tokio::select! {
+            () = termination() => {}
+            status = stopped.wait_for(has_stopped) => {
+                if let StatusPhase::Stopped(Some(reason)) = status.phase {
+                    return Err(NodeError::Refused(reason));
+                }
+            }
+        }
+        node.stop().await;
+        Ok(())
+    }
+}
+
+pub(super) fn has_stopped(status: &Status) -> bool {
+    matches!(status.phase, StatusPhase::Stopped(_))
+}
+
+async fn termination() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: handing shards over"),
+            _ = tokio::signal::ctrl_c() => tracing::info!("Ctrl-C: handing shards over"),
+        },
+        Err(error) => {
+            tracing::warn!(%error, "can't listen for SIGTERM");
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+/// Why a node can't start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A port can't be opened.
+    #[error("can't listen on {address}: {error}")]
+    Listen {
+        /// Which address.
+        address: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Two actor types for one kind.
+    #[error("the kind `{0}` is hosted twice")]
+    KindTwice(&'static str),
+    /// The cluster can't be joined.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The cluster refuses this node.
+    #[error("{0}")]
+    Refused(String),
+}

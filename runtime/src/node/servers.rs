@@ -1,0 +1,57 @@
+//! The ports of a node.
+
+use std::time::Duration;
+
+use greenroom_proto::v1::inspect_server::InspectServer;
+use greenroom_proto::v1::peer_server::PeerServer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tonic::transport::server::TcpIncoming;
+
+use crate::peer::{InspectService, PeerService, Serving};
+
+/// The servers of a node, one task each.
+pub(super) struct Servers {
+    pub(super) peers: JoinSet<()>,
+    pub(super) http: JoinSet<()>,
+}
+
+pub(super) async fn serve_peers(
+    listener: TcpListener,
+    peer: PeerServer<PeerService>,
+    inspect: InspectServer<InspectService>,
+    serving: watch::Receiver<Serving>,
+) {
+    // The builder's own setting does not reach connections that are accepted elsewhere.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let served = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(16 << 20)
+        .add_service(peer)
+        .add_service(inspect)
+        .serve_with_incoming_shutdown(incoming, until_stopped(serving))
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the server for peers ended");
+    }
+}
+
+pub(super) async fn serve_http(
+    listener: TcpListener,
+    routes: axum::Router,
+    mut serving: watch::Receiver<bool>,
+) {
+    let until_stopped = async move {
+        let _ = serving.wait_for(|serving| !serving).await;
+    };
+    let served = axum::serve(listener, routes).with_graceful_shutdown(until_stopped).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the HTTP gateway ended");
+    }
+}
+
+async fn until_stopped(mut serving: watch::Receiver<Serving>) {
+    let _ = serving.wait_for(|serving| *serving != Serving::Open).await;
+}
