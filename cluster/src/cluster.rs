@@ -12,6 +12,7 @@ use greenroom_core::{
 use greenroom_shardlock::Gates;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use crate::codec::Codec;
 use crate::connect::StoreConfig;
@@ -202,6 +203,7 @@ impl Cluster {
             store,
             codec,
             heart,
+            right: Arc::clone(&right),
             gates: Arc::clone(&gates),
             routes: Arc::clone(&routes),
             activations,
@@ -212,7 +214,8 @@ impl Cluster {
             events,
         };
         let (status_of, status) = watch::channel(driver.status(None));
-        tokio::spawn(driver.run(watcher, inbox, orders, status_of));
+        let span = tracing::info_span!("node", id = %options.node);
+        tokio::spawn(driver.run(watcher, inbox, orders, status_of).instrument(span));
         Ok(Self { routes, right, gates, commands, status })
     }
 

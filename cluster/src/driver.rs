@@ -17,6 +17,7 @@ use crate::cluster::{Activations, OpenShard, Status, StatusPhase, report};
 use crate::codec::Codec;
 use crate::heart::Heart;
 use crate::pulse::Pulse;
+use crate::right::RightToRun;
 use crate::routing::Routes;
 use crate::store::{Commit, Store, StoreError};
 use crate::told::Told;
@@ -40,6 +41,7 @@ pub(crate) struct Driver {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) codec: Codec,
     pub(crate) heart: Heart,
+    pub(crate) right: Arc<RightToRun>,
     pub(crate) gates: Arc<Gates>,
     pub(crate) routes: Arc<Routes>,
     pub(crate) activations: Arc<dyn Activations>,
@@ -103,6 +105,7 @@ impl Driver {
             self.pulse.beat();
             let now = self.status(stopped.clone());
             self.told.serving(&now);
+            self.told.right(&now, self.right.holds());
             status.send_if_modified(|status| {
                 let changed = *status != now;
                 *status = now;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use greenroom_core::Notice;
 use tokio::time::Instant;
 
-use crate::cluster::Status;
+use crate::cluster::{Status, StatusPhase};
 use crate::quiet::Quiet;
 
 /// A number of served shards is told when it has stood for so long.
@@ -19,6 +19,7 @@ pub(crate) struct Told {
     serving: Option<usize>,
     /// Since when so many shards are served.
     served_since: Option<(usize, Instant)>,
+    had_right: Option<bool>,
 }
 
 impl Told {
@@ -45,6 +46,21 @@ impl Told {
         }
     }
 
+    /// Tells when the right to run is lost and won back while the node is a member.
+    pub(crate) fn right(&mut self, status: &Status, holds: bool) {
+        let member = matches!(status.phase, StatusPhase::Active | StatusPhase::Draining);
+        if !member || self.had_right == Some(holds) {
+            return;
+        }
+        match (self.had_right.replace(holds), holds) {
+            (Some(_), true) => tracing::info!("the right to run is back: serving calls again"),
+            (_, false) => {
+                tracing::warn!("the right to run is lost: no call is served until it is back");
+            }
+            (None, true) => {}
+        }
+    }
+
     /// Tells how many shards are served, once that has settled.
     pub(crate) fn serving(&mut self, status: &Status) {
         let served = status.claimed;
@@ -55,7 +71,7 @@ impl Told {
                 false
             }
         };
-        if settled && self.serving != Some(served) {
+        if settled && self.serving.unwrap_or(0) != served {
             self.serving = Some(served);
             tracing::info!(served, targeted = status.targeted, "serving shards");
         }

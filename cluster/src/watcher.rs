@@ -29,7 +29,7 @@ impl Watcher {
         while !self.events.is_closed() {
             let Err(error) = self.follow().await else { return };
             if let Some(untold) = self.quiet.occurred() {
-                tracing::warn!(%error, untold, "lost the watch on the store; reading it anew");
+                tracing::warn!(%error, untold, "can't follow the store; trying again");
             }
             if self.events.send(Event::WatchLost).await.is_err() {
                 return;

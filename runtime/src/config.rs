@@ -3,6 +3,7 @@
 mod variables;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use greenroom_cluster::StoreConfig;
@@ -16,7 +17,7 @@ use variables::Variables;
 pub struct Config {
     /// `GREENROOM_CLUSTER`: name of the cluster; `default` unless set.
     pub cluster: String,
-    /// `GREENROOM_NODE_ID`: name of the node, unique in its cluster; `HOSTNAME` and the port of
+    /// `GREENROOM_NODE_ID`: name of the node, unique in its cluster; the host's name and the port of
     /// `GREENROOM_LISTEN` unless set.
     pub node: NodeId,
     /// `GREENROOM_LISTEN`: where peers reach the node; `127.0.0.1:7400` unless set. Port 0 takes a
@@ -88,7 +89,12 @@ impl Config {
     /// # Errors
     /// When any is wrong; all that are wrong are named.
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::from_variables(std::env::vars())
+        // Other variables of the process may hold what is no text at all.
+        let texts = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        Self::from_variables(texts)
     }
 
     /// Reads variables that are given as pairs of name and value.
@@ -100,8 +106,10 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let variables: Vec<(String, String)> = variables.into_iter().collect();
         let host = variables.iter().find(|(name, _)| name == "HOSTNAME");
-        let host = host.map_or_else(|| "node".to_owned(), |(_, value)| value.clone());
+        let host = host.map_or_else(host_name, |(_, value)| value.clone());
         let ours = variables.into_iter().filter(|(name, _)| name.starts_with("GREENROOM_"));
+        let ours: Vec<(String, String)> = ours.collect();
+        variables::warn_of_unknown(&ours);
         let variables: Variables = envy::prefixed("GREENROOM_")
             .from_iter(ours)
             .map_err(|error| ConfigError { complaints: vec![error.to_string()] })?;
@@ -137,6 +145,7 @@ impl Config {
     /// Checks every range, whether the values came from variables or by hand.
     pub(crate) fn checked(self) -> Result<Self, ConfigError> {
         let mut complaints = Vec::new();
+        check_addresses(&self, &mut complaints);
         let mut range = |name: &str, value: u64, low: u64, high: u64| {
             if !(low..=high).contains(&value) {
                 complaints.push(format!("{name} must be {low} to {high}, got {value}"));
@@ -175,5 +184,41 @@ impl Config {
             ));
         }
         if complaints.is_empty() { Ok(self) } else { Err(ConfigError { complaints }) }
+    }
+}
+
+/// The host's name as far as it can stand in a node's id.
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let well = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    let name: String = name.chars().filter(|letter| well(*letter)).take(48).collect();
+    if name.is_empty() { "node".to_owned() } else { name }
+}
+
+fn check_addresses(config: &Config, complaints: &mut Vec<String>) {
+    let http_listen = config.http_listen.as_ref();
+    let pairs = [
+        ("GREENROOM_LISTEN", Some(&config.listen)),
+        ("GREENROOM_HTTP_LISTEN", http_listen),
+        ("GREENROOM_ADVERTISE", config.advertise.as_ref()),
+        ("GREENROOM_HTTP_ADVERTISE", config.http_advertise.as_ref()),
+    ];
+    for (name, address) in pairs {
+        let Some(address) = address else { continue };
+        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        if port.and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
+            complaints.push(format!("{name} must be host:port, got {address:?}"));
+        }
+    }
+    let everywhere = |address: &String| {
+        let address: Option<SocketAddr> = address.parse().ok();
+        address.is_some_and(|address| address.ip().is_unspecified())
+    };
+    if everywhere(&config.listen) && config.advertise.is_none() {
+        let listen = &config.listen;
+        complaints.push(format!(
+            "GREENROOM_ADVERTISE must be the host:port that other nodes reach, because \
+             GREENROOM_LISTEN is {listen}, which is no address to call"
+        ));
     }
 }

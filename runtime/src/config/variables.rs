@@ -39,6 +39,47 @@ pub(super) struct Variables {
     payload_bytes_max: Option<String>,
 }
 
+/// The names of all settings, without prefix.
+const KNOWN: &[&str] = &[
+    "cluster",
+    "node_id",
+    "listen",
+    "advertise",
+    "http_listen",
+    "http_advertise",
+    "etcd_endpoints",
+    "etcd_user",
+    "etcd_password",
+    "shards",
+    "node_weight",
+    "zone",
+    "liveness_window",
+    "heartbeat_interval",
+    "liveness_margin",
+    "rebalance_stability",
+    "rebalance_batch",
+    "imbalance_threshold_permille",
+    "drain_deadline",
+    "shutdown_timeout",
+    "call_timeout",
+    "calls_in_flight_max",
+    "calls_per_peer_max",
+    "payload_bytes_max",
+    // Read by the command, which may share an environment with a node.
+    "node",
+];
+
+/// A misspelt variable changes nothing, and nobody would know. It is no error, because others use
+/// the prefix too: Kubernetes does for a service of that name.
+pub(super) fn warn_of_unknown(ours: &[(String, String)]) {
+    for (name, _) in ours {
+        let field = name.trim_start_matches("GREENROOM_").to_ascii_lowercase();
+        if !KNOWN.contains(&field.as_str()) {
+            tracing::warn!(name, "no setting of a node has this name; it is ignored");
+        }
+    }
+}
+
 impl Variables {
     pub(super) fn read(self, host: &str) -> Result<Config, ConfigError> {
         let store = self.store();
@@ -52,6 +93,15 @@ impl Variables {
             defaults.node.clone()
         });
         let http_listen = self.http_listen.unwrap_or_else(|| "127.0.0.1:7480".to_owned());
+        for endpoint in self.etcd_endpoints.iter().flat_map(|endpoints| endpoints.split(',')) {
+            let endpoint = endpoint.trim();
+            if !endpoint.is_empty() && !endpoint.starts_with("http://") {
+                reader.complain(format!(
+                    "GREENROOM_ETCD_ENDPOINTS must be http://host:port, several separated by \
+                     commas (TLS to etcd is not supported), got {endpoint:?}"
+                ));
+            }
+        }
         let limits = CallLimits {
             call_timeout: reader.span(
                 "CALL_TIMEOUT",
@@ -79,7 +129,7 @@ impl Variables {
             node,
             listen,
             advertise: self.advertise,
-            http_listen: (http_listen != "off").then_some(http_listen),
+            http_listen: (!http_listen.eq_ignore_ascii_case("off")).then_some(http_listen),
             http_advertise: self.http_advertise,
             store,
             shards: reader.number("SHARDS", self.shards, defaults.shards),
@@ -161,7 +211,9 @@ impl Reader {
     fn number<N: std::str::FromStr>(&mut self, name: &str, text: Option<String>, default: N) -> N {
         let Some(text) = text else { return default };
         text.trim().parse().unwrap_or_else(|_| {
-            self.complain(format!("GREENROOM_{name} must be a whole number, got {text:?}"));
+            self.complain(format!(
+                "GREENROOM_{name} must be a whole number above zero, got {text:?}"
+            ));
             default
         })
     }
@@ -220,6 +272,19 @@ mod tests {
     }
 
     #[test]
+    fn addresses_that_nobody_can_call_are_refused() {
+        let complaint = |name, value| read(&[(name, value)]).unwrap_err().to_string();
+        let listen = complaint("GREENROOM_LISTEN", "7501");
+        assert!(listen.contains("GREENROOM_LISTEN must be host:port, got \"7501\""), "{listen}");
+        let everywhere = complaint("GREENROOM_LISTEN", "0.0.0.0:7501");
+        assert!(everywhere.contains("GREENROOM_ADVERTISE must be"), "{everywhere}");
+        let tls = complaint("GREENROOM_ETCD_ENDPOINTS", "https://a:2379");
+        assert!(tls.contains("TLS to etcd is not supported"), "{tls}");
+        let both = [("GREENROOM_LISTEN", "0.0.0.0:7501"), ("GREENROOM_ADVERTISE", "box:7501")];
+        assert!(read(&both).is_ok());
+    }
+
+    #[test]
     fn every_wrong_value_is_named_with_what_is_allowed() {
         let error = read(&[
             ("GREENROOM_SHARDS", "many"),
@@ -228,7 +293,10 @@ mod tests {
         ])
         .unwrap_err()
         .to_string();
-        assert!(error.contains("GREENROOM_SHARDS must be a whole number, got \"many\""), "{error}");
+        assert!(
+            error.contains("GREENROOM_SHARDS must be a whole number above zero, got \"many\""),
+            "{error}"
+        );
         assert!(error.contains("GREENROOM_CALL_TIMEOUT must be a time span"), "{error}");
         assert!(error.contains("GREENROOM_NODE_ID"), "{error}");
     }

@@ -33,16 +33,20 @@ const FRAME_SLACK_BYTES: usize = 4 << 20;
 /// Puts a node together and starts it.
 pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, NodeError> {
     let config = config.checked()?;
-    let peer_listener = listen(&config.listen).await?;
+    let peer_listener = listen("GREENROOM_LISTEN", &config.listen).await?;
     let http_listener = match &config.http_listen {
-        Some(address) => Some(listen(address).await?),
+        Some(address) => Some(listen("GREENROOM_HTTP_LISTEN", address).await?),
         None => None,
     };
-    let peer_address = local_address(&peer_listener, &config.listen)?;
+    let peer_address = local_address("GREENROOM_LISTEN", &peer_listener, &config.listen)?;
     let http_address = match (&http_listener, &config.http_listen) {
-        (Some(listener), Some(address)) => Some(local_address(listener, address)?),
+        (Some(listener), Some(address)) => {
+            Some(local_address("GREENROOM_HTTP_LISTEN", listener, address)?)
+        }
         _ => None,
     };
+    let http = http_address.map(|address| address.to_string()).unwrap_or_else(|| "off".to_owned());
+    tracing::info!(node = %config.node, cluster = config.cluster, peers = %peer_address, http, "listening");
     let gates = Arc::new(Gates::new(config.shards));
     let names = check_kinds(&kinds)?;
     let options = cluster_options(&config, names, peer_address, http_address);
@@ -161,12 +165,22 @@ fn cluster_options(
     options
 }
 
-async fn listen(address: &str) -> Result<TcpListener, NodeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| NodeError::Listen { address: address.to_owned(), error })
+async fn listen(setting: &'static str, address: &str) -> Result<TcpListener, NodeError> {
+    TcpListener::bind(address).await.map_err(|error| NodeError::Listen {
+        setting,
+        address: address.to_owned(),
+        error,
+    })
 }
 
-fn local_address(listener: &TcpListener, address: &str) -> Result<SocketAddr, NodeError> {
-    listener.local_addr().map_err(|error| NodeError::Listen { address: address.to_owned(), error })
+fn local_address(
+    setting: &'static str,
+    listener: &TcpListener,
+    address: &str,
+) -> Result<SocketAddr, NodeError> {
+    listener.local_addr().map_err(|error| NodeError::Listen {
+        setting,
+        address: address.to_owned(),
+        error,
+    })
 }

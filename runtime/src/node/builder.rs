@@ -51,7 +51,13 @@ impl NodeBuilder {
                 }
             }
         }
-        node.stop().await;
+        tokio::select! {
+            () = node.stop() => {}
+            () = termination() => {
+                tracing::warn!("told to end twice: ending at once");
+                node.crash().await;
+            }
+        }
         Ok(())
     }
 }
@@ -81,8 +87,10 @@ pub enum NodeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A port can't be opened.
-    #[error("can't listen on {address}: {error}")]
+    #[error("{setting}: can't listen on {address}: {error}")]
     Listen {
+        /// The variable that sets it.
+        setting: &'static str,
         /// Which address.
         address: String,
         /// Why.

@@ -1,6 +1,6 @@
 //! What became of transactions and reads.
 
-use super::{Agent, Effect, Notice, Outcome, Reading, RequestId};
+use super::{Agent, Effect, Notice, Outcome, Purpose, Reading, RequestId};
 use crate::record::{Entry, Held, Transaction, Write};
 use crate::time::Now;
 
@@ -24,6 +24,10 @@ impl Agent {
                 self.requests.succeeded();
                 if let Some(done) = self.requests.finish(request) {
                     self.shards.clear_of_suspicion(&done.transaction);
+                    if done.purpose == Purpose::Resign {
+                        let term = self.view.leader().0.map(|leader| leader.term);
+                        effects.extend(term.map(|term| Effect::Tell(Notice::Resigned(term))));
+                    }
                     let entries = Self::written(done.transaction, revision);
                     self.learn(now, entries, effects);
                 }

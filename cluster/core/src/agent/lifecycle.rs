@@ -4,15 +4,15 @@ use super::{Agent, Effect, Notice, Purpose};
 use crate::record::{
     Guard, HeartbeatRecord, Key, LeaderRecord, NodeRecord, NodeState, Record, Transaction, Write,
 };
-use crate::time::Now;
+use crate::time::{Moment, Now};
 use crate::view::life_of;
 use crate::{Life, NodeId};
 
 /// Where the node is in its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Creating the heartbeat key; `told` that somebody else holds the name.
-    Joining { told: bool },
+    /// Creating the heartbeat key; `told` when that somebody else holds the name.
+    Joining { told: Option<Moment> },
     /// Alive. Once `beating`, the node record is written: a node whose heartbeats don't get through
     /// would take shards that it has no right to run.
     Registering { life: Life, beating: bool },
@@ -60,7 +60,7 @@ impl Agent {
             Phase::Draining { life, then_leave } => {
                 // Again, if the first try was lost, or the election came after the order to drain:
                 // a node that drains must not keep others from leading.
-                self.resign(effects);
+                self.resign();
                 if !self.registered_as(&life, NodeState::Draining) {
                     self.register(&life, NodeState::Draining);
                 } else if then_leave && self.has_nothing(&life) {
@@ -72,7 +72,7 @@ impl Agent {
         }
     }
 
-    fn join(&mut self, now: Now, told: bool, effects: &mut Vec<Effect>) {
+    fn join(&mut self, now: Now, told: Option<Moment>, effects: &mut Vec<Effect>) {
         let me = self.config.node.clone();
         let Some(beat) = self.view.heartbeat(&me) else {
             self.create_heartbeat(me);
@@ -84,10 +84,10 @@ impl Agent {
             self.phase = Phase::Registering { life, beating: false };
             return;
         }
-        if !told {
-            let window = self.config.timing.window;
+        let window = self.window_of(&life);
+        if told.is_none_or(|told| now.moment.since(told) > window * 2) {
             effects.push(Effect::Tell(Notice::NameInUse { by: life.clone(), window }));
-            self.phase = Phase::Joining { told: true };
+            self.phase = Phase::Joining { told: Some(now.moment) };
         }
         if let Some(mod_revision) = self.silent_enough(&life, now.moment) {
             self.confirm_silence(life, mod_revision, effects);
@@ -181,7 +181,7 @@ impl Agent {
             Phase::Registering { life, .. }
             | Phase::Active(life)
             | Phase::Draining { life, .. } => {
-                self.resign(effects);
+                self.resign();
                 self.shards.forget();
                 self.phase = Phase::Leaving(life);
             }
@@ -191,14 +191,13 @@ impl Agent {
     }
 
     /// Gives the leadership up, so that another takes it at once instead of after a silence.
-    fn resign(&mut self, effects: &mut Vec<Effect>) {
+    fn resign(&mut self) {
         let (Some(life), Some((term, revision))) = (self.life().cloned(), self.own_term()) else {
             return;
         };
         if self.requests.any(Purpose::Resign) {
             return;
         }
-        effects.push(Effect::Tell(Notice::Resigned(term)));
         let record = LeaderRecord { holder: None, term };
         self.requests.submit(
             Purpose::Resign,
@@ -229,7 +228,7 @@ impl Agent {
         self.shards.forget();
         // Later heartbeats carry 0, which is nobody's.
         self.nonce = self.nonce.wrapping_add(1).max(1);
-        self.phase = Phase::Joining { told: false };
+        self.phase = Phase::Joining { told: None };
     }
 
     fn stop(&mut self, effects: &mut Vec<Effect>) {

@@ -71,7 +71,7 @@ impl Agent {
             view: View::new(config.shards),
             synced: false,
             watch_live: false,
-            phase: Phase::Joining { told: false },
+            phase: Phase::Joining { told: None },
             requests: Requests::new(config.transactions_in_flight_max, config.seed),
             unresolved: Vec::new(),
             reads: BTreeMap::new(),

@@ -89,7 +89,8 @@ impl fmt::Display for Notice {
             Self::Joined(life) => write!(f, "joined the cluster as {life}"),
             Self::NameInUse { by, window } => write!(
                 f,
-                "the name is held by {by}; waiting until its heartbeat was silent for {window:?}"
+                "the name is held by {by}; waiting until its heartbeat was silent for {window:?} (if \
+                 that node is alive, give this one another name)"
             ),
             Self::Fenced(life) => {
                 write!(f, "{life} was declared dead; dropping its activations and joining again")
@@ -99,11 +100,17 @@ impl fmt::Display for Notice {
             Self::Burying { life, silent_for } => {
                 write!(f, "declaring {life} dead: heartbeat unchanged for {silent_for:?}")
             }
-            Self::Planned { orphans, recalls, drains, rebalanced } => write!(
-                f,
-                "gave targets to {orphans} orphans, recalled {recalls}, moved {drains} shards off \
-                 draining nodes and {rebalanced} for balance"
-            ),
+            Self::Planned { orphans, recalls, drains, rebalanced } => {
+                let parts = [
+                    (orphans, "given to a node, because nobody had them"),
+                    (recalls, "kept, because where they went is gone"),
+                    (drains, "moved off draining nodes"),
+                    (rebalanced, "moved for balance"),
+                ];
+                let parts = parts.iter().filter(|(count, _)| **count > 0);
+                let parts: Vec<_> = parts.map(|(count, what)| format!("{count} {what}")).collect();
+                write!(f, "shards: {}", parts.join(", "))
+            }
             Self::Idle(reason) => write!(f, "no rebalancing: {reason}"),
             Self::Claiming { shards } => write!(f, "claiming {shards} shards"),
             Self::Draining { shards, to: Some(to) } => write!(f, "handing {shards} shards to {to}"),

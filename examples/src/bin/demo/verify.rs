@@ -62,10 +62,12 @@ pub(crate) async fn verify(nodes: &Nodes, flights: &[Flight]) -> bool {
             return false;
         }
     };
-    println!(
-        "state is in memory only: {} entries were lost with the killed node and told again",
-        thousands(lost as u64)
-    );
+    if lost > 0 {
+        println!(
+            "state is in memory only: {} entries were lost with the killed node and told again",
+            thousands(lost as u64)
+        );
+    }
     let differences = compare(node, &expected).await;
     for difference in differences.iter().take(DIFFERENCES_SHOWN_MAX) {
         println!("  {difference}");
