@@ -142,12 +142,14 @@ impl Beating {
         }
     }
 
-    async fn connect(&self, config: &StoreConfig) -> Arc<dyn Store> {
+    async fn connect(&mut self, config: &StoreConfig) -> Arc<dyn Store> {
         loop {
             match config.connect().await {
                 Ok(store) => return store,
                 Err(error) => {
-                    tracing::warn!(%error, "the heartbeat can't reach the store yet");
+                    if let Some(untold) = self.quiet.occurred() {
+                        tracing::warn!(%error, untold, "the heartbeat can't reach the store yet");
+                    }
                     tokio::time::sleep(self.timing.heartbeat).await;
                 }
             }

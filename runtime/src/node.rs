@@ -200,6 +200,7 @@ impl Node {
     }
 
     async fn close(&self, mut servers: Servers) {
+        self.parts.serving.send_replace(Serving::Cut);
         self.parts.router.close();
         servers.peers.shutdown().await;
         servers.http.shutdown().await;

@@ -31,7 +31,7 @@ pub(super) async fn serve_peers(
         .initial_connection_window_size(16 << 20)
         .add_service(peer)
         .add_service(inspect)
-        .serve_with_incoming_shutdown(incoming, until_stopped(serving))
+        .serve_with_incoming_shutdown(incoming, Serving::Goodbye.reached(serving))
         .await;
     if let Err(error) = served {
         tracing::error!(%error, "the server for peers ended");
@@ -50,8 +50,4 @@ pub(super) async fn serve_http(
     if let Err(error) = served {
         tracing::error!(%error, "the HTTP gateway ended");
     }
-}
-
-async fn until_stopped(mut serving: watch::Receiver<Serving>) {
-    let _ = serving.wait_for(|serving| *serving != Serving::Open).await;
 }

@@ -1,6 +1,6 @@
 //! The answering side of links.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -26,8 +26,8 @@ const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(5);
 /// Answers that wait to be gathered into frames.
 const ANSWERS_WAITING_MAX: usize = 4096;
 
-/// What a node does with the calls of its peers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a node does with the calls of its peers; it only goes on from one to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Serving {
     /// Takes them.
     Open,
@@ -35,6 +35,14 @@ pub(crate) enum Serving {
     Goodbye,
     /// Drops every link at once, as the death of the process would.
     Cut,
+}
+
+impl Serving {
+    /// Waits until the node has come to this, or further.
+    pub(crate) async fn reached(self, mut serving: watch::Receiver<Self>) {
+        // An error means that the node is gone, which is further than anything.
+        let _ = serving.wait_for(|now| *now >= self).await;
+    }
 }
 
 /// Takes calls from other nodes.
@@ -85,11 +93,11 @@ impl Peer for PeerService {
         }
         let (out, stream) = mpsc::channel(FRAMES_WAITING_MAX);
         let (answers, gathered) = mpsc::channel(ANSWERS_WAITING_MAX);
-        let mut cut = self.serving.clone();
+        let cut = Serving::Cut.reached(self.serving.clone());
         tokio::spawn(async move {
             tokio::select! {
                 () = gather(gathered, out, Ok::<_, Status>) => {}
-                _ = cut.wait_for(|serving| *serving == Serving::Cut) => {}
+                () = cut => {}
             }
         });
         let link = Incoming {
@@ -150,7 +158,7 @@ impl Incoming {
                 Ok(None) | Err(_) => return,
             }
         }
-        self.say_goodbye(frames).await;
+        self.say_goodbye(frames, serving).await;
     }
 
     async fn take(&self, envelopes: Vec<Envelope>) {
@@ -249,13 +257,16 @@ impl Incoming {
 
     /// Waits until all that was read is answered, then says so. By then all gates are closed, so
     /// turns have ended or were revoked, and what comes meanwhile is refused at once.
-    async fn say_goodbye(&self, mut frames: Streaming<Frame>) {
+    async fn say_goodbye(&self, mut frames: Streaming<Frame>, serving: watch::Receiver<Serving>) {
+        let mut cut = pin!(Serving::Cut.reached(serving));
         while self.under_way.load(Ordering::Acquire) > 0 {
             tokio::select! {
                 frame = frames.message() => match frame {
                     Ok(Some(frame)) => self.take(frame.envelopes).await,
                     Ok(None) | Err(_) => return,
                 },
+                // The node's patience with turns that do not end is over.
+                () = &mut cut => return,
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
