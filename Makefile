@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench setup
+.PHONY: help demo test check fix bench chaos setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -29,7 +29,14 @@ bench: ## run the benchmarks: calls beside other actor systems, and clusters on 
 	@scripts/setup test
 	cargo build --release -p greenroom-examples -p greenroom-bench
 	cargo run --release -p greenroom-bench
+	cargo run --release -p greenroom-bench --bin planner
+	cargo run --release -p greenroom-bench --bin thousand
 	cargo run --release -p greenroom-bench --bin cluster
+
+chaos: ## break real clusters, one fault at a time, and judge them; ARGS="..." passes options
+	@scripts/setup test
+	cargo build --release -p greenroom-chaos
+	cargo run --release -p greenroom-chaos -- $(ARGS)
 
 setup: ## install what building and testing need (Debian, Ubuntu)
 	@scripts/setup test

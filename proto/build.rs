@@ -4,7 +4,14 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
     let files = protox::compile(["proto/greenroom.proto"], ["proto"])?;
+    // The topology is also a file that operators keep, in JSON, with labels in a steady order.
+    let document = "#[derive(::serde::Serialize, ::serde::Deserialize)] #[serde(default)]";
     tonic_prost_build::configure()
+        .btree_map(".")
+        .type_attribute("Topology", document)
+        .type_attribute("TopologyNode", document)
+        .type_attribute("TopologyShard", document)
+        .type_attribute("Group", document)
         .bytes(".greenroom.v1.Request.arguments")
         .bytes(".greenroom.v1.Response.ok")
         .bytes(".greenroom.v1.Response.err")

@@ -16,7 +16,12 @@ pub(crate) fn moment() -> Moment {
 
 /// The present moment, with the wall clock for people to read.
 pub(crate) fn now() -> Now {
+    Now { moment: moment(), wall_ms: wall_ms() }
+}
+
+/// Milliseconds since 1970, for people to read; decides nothing.
+pub fn wall_ms() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "written into records for people to read")]
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Now { moment: moment(), wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
+    u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,13 +1,15 @@
 //! A node's membership of its cluster: options, service, handle.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use greenroom_core::planner::Policy;
+use greenroom_core::planner::{Policy, Strategy};
 use greenroom_core::record::NodeProfile;
 use greenroom_core::{
-    Agent, BadTiming, Config, Epoch, Event, Life, NodeId, SHARD_COUNT_MAX, ShardId, Timing, View,
+    Agent, BadTiming, CLOCK_DRIFT_PPM_DEFAULT, Config, Decision, Epoch, Event, GROUPS_MAX, Groups,
+    NodeId, Order, Refusal, Restore, Retry, SHARD_COUNT_MAX, ShardId, ShardLoad, Timing, View,
 };
 use greenroom_shardlock::Gates;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,10 +20,12 @@ use crate::codec::Codec;
 use crate::connect::StoreConfig;
 use crate::driver::{Command, Driver};
 use crate::heart::Heart;
+use crate::metrics::{Beats, Ledger};
 use crate::pulse::Pulse;
 use crate::quiet::Quiet;
 use crate::right::RightToRun;
 use crate::routing::Routes;
+use crate::status::{Status, StatusPhase};
 use crate::store::StoreError;
 use crate::told::Told;
 use crate::watcher::Watcher;
@@ -40,14 +44,27 @@ pub struct ClusterOptions {
     pub node: NodeId,
     /// What it says of itself.
     pub profile: NodeProfile,
-    /// Number of shards, `1..=65_536`; fixed at the cluster's birth.
+    /// The shard groups of the kinds that don't belong to the default group.
+    pub groups: BTreeMap<String, String>,
+    /// Number of shards of each group, `1..=65_536`; fixed at the cluster's birth.
     pub shards: u32,
     /// Timing of heartbeats and death; the same on all nodes.
     pub timing: Timing,
+    /// By how many millionths any node's clock may run fast or slow; what the margin must cover.
+    pub clock_drift_ppm: u32,
     /// How it plans when it leads.
     pub policy: Policy,
+    /// Whether a node whose port refuses connections while its heartbeat is overdue is declared
+    /// dead at once. To be switched off where a proxy answers for the node.
+    pub crash_detection: bool,
+    /// How long a shard may wait in one phase of its way before that is an error.
+    pub migration_timeout: Duration,
     /// How long running turns may take to end when a shard moves away; then they are revoked.
     pub drain_deadline: Duration,
+    /// How to wait after a failure of the store.
+    pub retry: Retry,
+    /// What an empty cluster is to begin with.
+    pub restore: Option<Restore>,
     /// Most transactions under way at a time.
     pub transactions_in_flight_max: usize,
     /// The store.
@@ -61,13 +78,23 @@ impl ClusterOptions {
             cluster: cluster.into(),
             node,
             profile: NodeProfile { weight: 100, ..NodeProfile::default() },
+            groups: BTreeMap::new(),
             shards: greenroom_core::SHARD_COUNT_DEFAULT,
             timing: Timing::default(),
+            clock_drift_ppm: CLOCK_DRIFT_PPM_DEFAULT,
             policy: Policy {
                 stability: Duration::from_secs(5),
                 batch_len_max: 512,
+                node_moves_max: 256,
                 imbalance_threshold_permille: 50,
+                strategy: Strategy::Count,
+                spread_zones: false,
+                move_gain_permille: 10,
             },
+            crash_detection: true,
+            migration_timeout: Duration::from_secs(30),
+            retry: Retry::default(),
+            restore: None,
             drain_deadline: Duration::from_secs(10),
             transactions_in_flight_max: 8,
             store,
@@ -85,11 +112,11 @@ pub enum ClusterError {
     #[error("the number of shards must be 1 to {SHARD_COUNT_MAX}, got {0}")]
     Shards(u32),
     /// The gate table has another number of shards.
-    #[error("the gate table has {gates} shards, but the node is set to {shards}")]
+    #[error("the gate table has {gates} shards, but {GROUPS_MAX} groups of {shards} need more")]
     Gates {
         /// The table's.
         gates: u32,
-        /// The options'.
+        /// Those of a group, by the options.
         shards: u32,
     },
     /// The timing contradicts itself.
@@ -98,6 +125,9 @@ pub enum ClusterError {
     /// The store refuses this node.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The time-outs contradict each other.
+    #[error("{0}")]
+    Contradiction(String),
     /// No thread for the heartbeat could be started.
     #[error("can't start the heartbeat: {0}")]
     Heart(#[from] std::io::Error),
@@ -112,40 +142,6 @@ pub trait Activations: Send + Sync + 'static {
     fn drop_all(&self);
 }
 
-/// How the node stands in its cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// The present life, once it joined.
-    pub life: Option<Life>,
-    /// Where it is in that life.
-    pub phase: StatusPhase,
-    /// Shards that it serves of those that it should serve.
-    pub claimed: usize,
-    /// Shards that it should serve.
-    pub targeted: usize,
-    /// Whether it has given all its shards away, and nothing of them runs here any more.
-    pub drained: bool,
-    /// Whether another live node takes shards.
-    pub others_take_shards: bool,
-    /// Whether it leads.
-    pub leads: bool,
-    /// Whether the store has been read and is watched.
-    pub synced: bool,
-}
-
-/// Where a node is in its life.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StatusPhase {
-    /// Not yet a member.
-    Joining,
-    /// A member.
-    Active,
-    /// Giving its shards away.
-    Draining,
-    /// Gone; with the reason when it was refused.
-    Stopped(Option<String>),
-}
-
 /// A node's membership. Clones are handles to the same one; it ends with [`Cluster::leave`] or
 /// [`Cluster::abandon`], not by dropping handles.
 #[derive(Clone, Debug)]
@@ -153,6 +149,7 @@ pub struct Cluster {
     routes: Arc<Routes>,
     right: Arc<RightToRun>,
     gates: Arc<Gates>,
+    codec: Codec,
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<Status>,
 }
@@ -168,9 +165,9 @@ impl Cluster {
         activations: Arc<dyn Activations>,
     ) -> Result<Self, ClusterError> {
         check(&options, &gates)?;
-        let codec = Codec::new(&options.cluster);
+        let codec = Codec::new(&options.cluster, options.shards);
         let store = options.store.connect().await?;
-        let routes = Arc::new(Routes::new(options.shards));
+        let routes = Arc::new(Routes::new(shards_in_all(options.shards)));
         let right = Arc::new(RightToRun::default());
         let (events, inbox) = mpsc::channel(EVENTS_WAITING_MAX);
         let pulse = Arc::new(Pulse::new());
@@ -181,13 +178,19 @@ impl Cluster {
             Arc::clone(&right),
             events.clone(),
             Arc::clone(&pulse),
+            Beats::of(&options.node),
         )?;
         let agent = Agent::new(Config {
             node: options.node.clone(),
             profile: options.profile.clone(),
+            groups: options.groups.clone(),
             shards: options.shards,
             timing: options.timing,
             policy: options.policy.clone(),
+            crash_detection: options.crash_detection,
+            migration_timeout: options.migration_timeout,
+            retry: options.retry,
+            restore: options.restore.clone(),
             transactions_in_flight_max: options.transactions_in_flight_max,
             seed: fastrand::u64(..),
         });
@@ -201,7 +204,7 @@ impl Cluster {
         let driver = Driver {
             agent,
             store,
-            codec,
+            codec: codec.clone(),
             heart,
             right: Arc::clone(&right),
             gates: Arc::clone(&gates),
@@ -210,13 +213,17 @@ impl Cluster {
             drain_deadline: options.drain_deadline,
             tick: options.timing.heartbeat / 8,
             told: Told::default(),
+            ledger: Ledger::new(&options.node, options.migration_timeout),
+            orders: HashMap::new(),
+            last_order: 0,
+            kinds: (0, Arc::default()),
             pulse,
             events,
         };
         let (status_of, status) = watch::channel(driver.status(None));
         let span = tracing::info_span!("node", id = %options.node);
         tokio::spawn(driver.run(watcher, inbox, orders, status_of).instrument(span));
-        Ok(Self { routes, right, gates, commands, status })
+        Ok(Self { routes, right, gates, codec, commands, status })
     }
 
     /// Where calls go.
@@ -251,10 +258,57 @@ impl Cluster {
         view.await.ok()
     }
 
+    /// The shard groups, as far as this node has seen them.
+    pub fn groups(&self) -> arc_swap::Guard<Arc<Groups>> {
+        self.codec.groups()
+    }
+
+    /// Whether some live node hosts the kind, as far as this node has seen.
+    pub fn is_hosted(&self, kind: &str) -> bool {
+        self.status.borrow().kinds.binary_search_by(|known| known.as_str().cmp(kind)).is_ok()
+    }
+
+    /// What this node decided as a leader, the oldest first; `None` when it has stopped.
+    pub async fn decisions(&self) -> Option<Vec<Decision>> {
+        let (answer, decisions) = oneshot::channel();
+        self.commands.send(Command::Decisions(answer)).await.ok()?;
+        decisions.await.ok()
+    }
+
+    /// Carries an operator's order out: returns when the records say so.
+    ///
+    /// # Errors
+    /// When it can't be carried out, by this node, or in time.
+    pub async fn order(&self, order: Order) -> Result<(), Refusal> {
+        let (answer, done) = oneshot::channel();
+        let sent = self.commands.send(Command::Order(order, answer)).await;
+        sent.map_err(|_| Refusal::NotMember)?;
+        done.await.unwrap_or(Err(Refusal::NotMember))
+    }
+
+    /// Takes in what runs in another node's shards, or in this one's, for the planner.
+    pub async fn report_loads(&self, loads: Vec<(ShardId, ShardLoad)>) {
+        let _ = self.commands.send(Command::Loads(loads)).await;
+    }
+
+    /// What runs in the shards, as far as nodes reported it to this one while it led; those in which
+    /// nothing does are left out. `None` when it has stopped.
+    pub async fn loads(&self) -> Option<Vec<(ShardId, ShardLoad)>> {
+        let (answer, loads) = oneshot::channel();
+        self.commands.send(Command::LoadsOf(answer)).await.ok()?;
+        loads.await.ok()
+    }
+
+    /// Begins to give all shards away, staying a member, or takes shards again. Returns at once.
+    pub async fn set_draining(&self, draining: bool) {
+        let command = if draining { Command::Drain { for_good: false } } else { Command::Undrain };
+        let _ = self.commands.send(command).await;
+    }
+
     /// Gives all shards away and stays a member, so that calls can still be sent to their new
     /// owners. Returns whether that was done within `patience`.
     pub async fn drain(&self, patience: Duration) -> bool {
-        let _ = self.commands.send(Command::Drain).await;
+        let _ = self.commands.send(Command::Drain { for_good: true }).await;
         let done = |status: &Status| status.drained || has_stopped(status);
         timeout(patience, self.wait_for(done)).await.is_ok()
     }
@@ -300,11 +354,30 @@ fn check(options: &ClusterOptions, gates: &Gates) -> Result<(), ClusterError> {
     if !(1..=SHARD_COUNT_MAX).contains(&options.shards) {
         return Err(ClusterError::Shards(options.shards));
     }
-    if gates.shards() != options.shards {
+    if gates.shards() < shards_in_all(options.shards) {
         return Err(ClusterError::Gates { gates: gates.shards(), shards: options.shards });
     }
-    options.timing.check()?;
+    options.timing.check(options.clock_drift_ppm)?;
+    if options.migration_timeout <= options.drain_deadline {
+        return Err(ClusterError::Contradiction(format!(
+            "the migration time-out ({:?}) must be longer than the drain deadline ({:?}), which every \
+             move may take",
+            options.migration_timeout, options.drain_deadline
+        )));
+    }
+    if options.retry.first.is_zero() || options.retry.max < options.retry.first {
+        return Err(ClusterError::Contradiction(format!(
+            "the first pause after a failure of the store ({:?}) must be above zero and at most the \
+             longest ({:?})",
+            options.retry.first, options.retry.max
+        )));
+    }
     Ok(())
+}
+
+/// How many shards the groups may have in all, when each has `shards`: what a node's tables hold.
+pub fn shards_in_all(shards: u32) -> u32 {
+    shards * GROUPS_MAX as u32
 }
 
 /// A shard with the epoch that its gate was open at.

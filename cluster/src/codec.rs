@@ -6,24 +6,43 @@
 
 mod json;
 
-use greenroom_core::record::{Entry, Guard, Held, Key, Transaction, Write};
-use greenroom_core::{NodeId, ShardId};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use greenroom_core::record::{Entry, Guard, Held, Key, Record, Transaction, Write};
+use greenroom_core::{Groups, NodeId, ShardId};
 
 use crate::store::{self, Change, KeyValue};
 use json::{decode, encode};
 
-/// The shard group that every kind belongs to.
-const GROUP: &str = "default";
-
-/// Translates for one cluster.
+/// Translates for one cluster. Clones share what they know of its groups.
 #[derive(Clone, Debug)]
 pub(crate) struct Codec {
     prefix: String,
+    shard_count: u32,
+    /// The groups as last read or written: shards are named by their group, which always comes
+    /// first, both in the store's history and in the order of keys.
+    groups: Arc<ArcSwap<Groups>>,
 }
 
 impl Codec {
-    pub(crate) fn new(cluster: &str) -> Self {
-        Self { prefix: format!("/greenroom/{cluster}/") }
+    pub(crate) fn new(cluster: &str, shard_count: u32) -> Self {
+        let groups = Arc::default();
+        Self { prefix: format!("/greenroom/{cluster}/"), shard_count, groups }
+    }
+
+    /// The groups that this codec has read or written last.
+    pub(crate) fn groups(&self) -> arc_swap::Guard<Arc<Groups>> {
+        self.groups.load()
+    }
+
+    /// Takes in a record that stands in the store.
+    pub(crate) fn learn(&self, record: &Record) {
+        if let Record::Groups(groups) = record
+            && groups.len() >= self.groups.load().len()
+        {
+            self.groups.store(Arc::new(groups.clone()));
+        }
     }
 
     /// What all keys of the cluster begin with.
@@ -38,7 +57,14 @@ impl Codec {
             Key::Node(node) => format!("{prefix}nodes/{node}"),
             Key::Heartbeat(node) => format!("{prefix}heartbeats/{node}"),
             Key::Leader => format!("{prefix}leader"),
-            Key::Shard(shard) => format!("{prefix}shards/{GROUP}/{:05}", shard.0),
+            Key::Groups => format!("{prefix}groups"),
+            Key::Rebalancing => format!("{prefix}rebalancing"),
+            Key::Shard(shard) => {
+                let (group, number) = shard.group_and_number(self.shard_count);
+                let groups = self.groups.load();
+                let name = groups.as_slice().get(group).map_or("unknown", |group| &group.name);
+                format!("{prefix}shards/{name}/{number:05}")
+            }
         }
     }
 
@@ -56,9 +82,14 @@ impl Codec {
             "leader" => Some(Key::Leader),
             "nodes" => Some(Key::Node(NodeId::new(name).ok()?)),
             "heartbeats" => Some(Key::Heartbeat(NodeId::new(name).ok()?)),
+            "groups" => Some(Key::Groups),
+            "rebalancing" => Some(Key::Rebalancing),
             "shards" => {
-                let number = name.strip_prefix(GROUP)?.strip_prefix('/')?;
-                Some(Key::Shard(ShardId(number.parse().ok()?)))
+                let (group, number) = name.split_once('/')?;
+                let group = self.groups.load().index_of(group)?;
+                let number: u32 = number.parse().ok()?;
+                let known = number < self.shard_count;
+                known.then(|| Key::Shard(ShardId(number).in_group(group, self.shard_count)))
             }
             _ => None,
         }
@@ -91,6 +122,7 @@ impl Codec {
         let key = self.parse_key(&item.key)?;
         match decode(&key, &item.value) {
             Ok(record) => {
+                self.learn(&record);
                 let KeyValue { create_revision, mod_revision, .. } = *item;
                 let held = Held { create_revision, mod_revision, record };
                 Some(Entry { key, revision: mod_revision, held: Some(held) })
@@ -120,8 +152,8 @@ mod tests {
 
     use bytes::Bytes;
     use greenroom_core::record::{
-        HeartbeatRecord, LeaderRecord, Meta, NodeProfile, NodeRecord, NodeState, Record,
-        ShardRecord,
+        HeartbeatRecord, LeaderRecord, Meta, NodeProfile, NodeRecord, NodeState, RebalancingRecord,
+        Record, ShardRecord,
     };
     use greenroom_core::{Epoch, Incarnation, Life, Term};
 
@@ -129,6 +161,13 @@ mod tests {
 
     fn life() -> Life {
         Life { node: NodeId::new("node-1").unwrap(), incarnation: Incarnation(42) }
+    }
+
+    fn groups() -> Groups {
+        let mut groups = Groups::default();
+        groups.assign("bank.account", "default").unwrap();
+        groups.assign("ml.model", "gpu").unwrap();
+        groups
     }
 
     fn examples() -> Vec<(Key, Record, &'static str, &'static str)> {
@@ -146,7 +185,7 @@ mod tests {
             target: Some(node()),
             owner: Some(life()),
             epoch: Epoch(3),
-            pinned: false,
+            pin: None,
             reason: "it had no live node".into(),
             since_ms: 1_700_000_000_000,
         };
@@ -174,9 +213,10 @@ mod tests {
                     sequence: 7,
                     nonce: 9,
                     window_ms: 6000,
+                    interval_ms: 1000,
                 }),
                 "/greenroom/demo/heartbeats/node-1",
-                r#"{"incarnation":42,"sequence":7,"nonce":9,"window_ms":6000}"#,
+                r#"{"incarnation":42,"sequence":7,"nonce":9,"window_ms":6000,"interval_ms":1000}"#,
             ),
             (
                 Key::Leader,
@@ -185,10 +225,22 @@ mod tests {
                 r#"{"holder":{"node":"node-1","incarnation":42},"term":4}"#,
             ),
             (
+                Key::Groups,
+                Record::Groups(groups()),
+                "/greenroom/demo/groups",
+                r#"{"groups":[{"name":"default","kinds":["bank.account"],"require":{},"prefer":{}},{"name":"gpu","kinds":["ml.model"],"require":{},"prefer":{}}]}"#,
+            ),
+            (
+                Key::Rebalancing,
+                Record::Rebalancing(RebalancingRecord { under_way: true, held: false }),
+                "/greenroom/demo/rebalancing",
+                r#"{"under_way":true,"held":false}"#,
+            ),
+            (
                 Key::Shard(ShardId(77)),
                 Record::Shard(shard),
                 "/greenroom/demo/shards/default/00077",
-                r#"{"target":"node-1","owner":{"node":"node-1","incarnation":42},"epoch":3,"pinned":false,"since_ms":1700000000000,"reason":"it had no live node"}"#,
+                r#"{"target":"node-1","owner":{"node":"node-1","incarnation":42},"epoch":3,"pinned":null,"since_ms":1700000000000,"reason":"it had no live node"}"#,
             ),
         ]
     }
@@ -196,7 +248,7 @@ mod tests {
     /// What operators and other languages read in etcd: a change here is a change of the format.
     #[test]
     fn keys_and_values_are_as_documented() {
-        let codec = Codec::new("demo");
+        let codec = Codec::new("demo", 8192);
         for (key, record, path, json) in examples() {
             assert_eq!(codec.key(&key), path);
             assert_eq!(std::str::from_utf8(&encode(&record)).unwrap(), json);
@@ -205,7 +257,7 @@ mod tests {
 
     #[test]
     fn what_is_written_can_be_read_and_unknown_fields_are_ignored() {
-        let codec = Codec::new("demo");
+        let codec = Codec::new("demo", 8192);
         for (key, record, path, json) in examples() {
             let newer = json.replacen('{', r#"{"added_later":[1],"#, 1);
             for value in [json.to_owned(), newer] {
@@ -222,17 +274,29 @@ mod tests {
         }
     }
 
+    /// The shards of the second group follow those of the first, whatever their keys are named.
+    #[test]
+    fn shards_are_named_by_their_group_once_that_is_known() {
+        let codec = Codec::new("demo", 8192);
+        let path = "/greenroom/demo/shards/gpu/00003";
+        assert_eq!(codec.parse_key(path), None);
+        codec.learn(&Record::Groups(groups()));
+        assert_eq!(codec.parse_key(path), Some(Key::Shard(ShardId(8195))));
+        assert_eq!(codec.key(&Key::Shard(ShardId(8195))), path);
+        assert_eq!(codec.parse_key("/greenroom/demo/shards/gpu/08192"), None);
+    }
+
     #[test]
     fn escaped_characters_are_read() {
         let value = r#"{"target":null,"owner":null,"epoch":1,"since_ms":0,"reason":"a \"b\""}"#;
         let record = decode(&Key::Shard(ShardId(1)), value.as_bytes()).unwrap();
         let Record::Shard(shard) = record else { panic!("{record:?}") };
-        assert_eq!(shard.reason, "a \"b\"");
+        assert_eq!(&*shard.reason, "a \"b\"");
     }
 
     #[test]
     fn foreign_keys_and_garbage_are_left_out() {
-        let codec = Codec::new("demo");
+        let codec = Codec::new("demo", 8192);
         let item = |key: &str, value: &'static [u8]| KeyValue {
             key: key.to_owned(),
             value: Bytes::from_static(value),

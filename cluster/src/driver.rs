@@ -1,24 +1,31 @@
 //! Carries out what the agent decides.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use greenroom_core::record::{Key, Transaction};
-use greenroom_core::{Agent, Effect, Event, Notice, Outcome, RequestId, ShardId, View};
+use greenroom_core::record::{Key, Record, Transaction, Write};
+use greenroom_core::{
+    Agent, Decision, Effect, Event, Life, Notice, Order, OrderId, Outcome, Purpose, Refusal,
+    RequestId, ShardId, ShardLoad, View,
+};
 use greenroom_shardlock::{Closed, Gates};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::clock;
-use crate::cluster::{Activations, OpenShard, Status, StatusPhase, report};
+use crate::cluster::{Activations, OpenShard, report};
 use crate::codec::Codec;
 use crate::heart::Heart;
+use crate::metrics::Ledger;
+use crate::probe;
 use crate::pulse::Pulse;
 use crate::right::RightToRun;
 use crate::routing::Routes;
+use crate::status::{Leader, Status, StatusPhase};
 use crate::store::{Commit, Store, StoreError};
 use crate::told::Told;
 use crate::watcher::Watcher;
@@ -30,7 +37,15 @@ const DRAINED_PER_REPORT_MAX: usize = 256;
 #[derive(Debug)]
 pub(crate) enum Command {
     View(oneshot::Sender<View>),
-    Drain,
+    Decisions(oneshot::Sender<Vec<Decision>>),
+    Order(Order, oneshot::Sender<Result<(), Refusal>>),
+    Loads(Vec<(ShardId, ShardLoad)>),
+    LoadsOf(oneshot::Sender<Vec<(ShardId, ShardLoad)>>),
+    /// Give all shards away; not to be undone when the node is about to end.
+    Drain {
+        for_good: bool,
+    },
+    Undrain,
     Leave,
     LeaveNow,
     Abandon(oneshot::Sender<()>),
@@ -48,6 +63,12 @@ pub(crate) struct Driver {
     pub(crate) drain_deadline: Duration,
     pub(crate) tick: Duration,
     pub(crate) told: Told,
+    pub(crate) ledger: Ledger,
+    /// Orders that the agent has not answered yet.
+    pub(crate) orders: HashMap<OrderId, oneshot::Sender<Result<(), Refusal>>>,
+    pub(crate) last_order: u64,
+    /// The kinds that live nodes host, sorted, after so many changes of the members.
+    pub(crate) kinds: (u64, Arc<[String]>),
     /// Tells the heart that this loop goes round.
     pub(crate) pulse: Arc<Pulse>,
     /// For the answers to what it starts.
@@ -69,6 +90,7 @@ impl Driver {
         let mut tick = interval(self.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopped = None;
+        let mut ends = false;
         while stopped.is_none() {
             let event = tokio::select! {
                 Some(event) = inbox.recv() => event,
@@ -80,7 +102,27 @@ impl Driver {
                         let _ = answer.send(self.agent.view().clone());
                         continue;
                     }
-                    Command::Drain => Event::Drain,
+                    Command::Decisions(answer) => {
+                        let _ = answer.send(self.agent.decisions().cloned().collect());
+                        continue;
+                    }
+                    Command::Order(order, answer) => {
+                        self.last_order += 1;
+                        let id = OrderId(self.last_order);
+                        self.orders.insert(id, answer);
+                        Event::Operate { id, order }
+                    }
+                    Command::Loads(loads) => Event::Loads(loads),
+                    Command::LoadsOf(answer) => {
+                        let _ = answer.send(self.loads());
+                        continue;
+                    }
+                    Command::Drain { for_good } => {
+                        ends |= for_good;
+                        Event::Drain
+                    }
+                    Command::Undrain if ends => continue,
+                    Command::Undrain => Event::Undrain,
                     Command::Leave => Event::Leave,
                     Command::LeaveNow => {
                         // Before the agent gives the life up: nothing may run after it.
@@ -95,7 +137,11 @@ impl Driver {
                     }
                 },
             };
-            for effect in self.agent.step(clock::now(), event) {
+            if matches!(event, Event::WatchLost) {
+                self.ledger.watch_lost();
+            }
+            let time = clock::now();
+            for effect in self.agent.step(time, event) {
                 if let Effect::Fence(_) = effect {
                     // A drain of the life that is over must not touch a gate of the next one.
                     drains.shutdown().await;
@@ -103,9 +149,11 @@ impl Driver {
                 self.carry_out(effect, &mut tasks, &mut drains, &mut stopped);
             }
             self.pulse.beat();
+            self.observe_kinds();
             let now = self.status(stopped.clone());
             self.told.serving(&now);
             self.told.right(&now, self.right.holds());
+            self.ledger.survey(&self.agent, time.moment, self.right.remaining());
             status.send_if_modified(|status| {
                 let changed = *status != now;
                 *status = now;
@@ -113,6 +161,7 @@ impl Driver {
             });
         }
         self.heart.stop();
+        self.ledger.close();
         status.send_replace(self.status(Some(stopped.flatten())));
     }
 
@@ -133,8 +182,36 @@ impl Driver {
             drained: self.agent.is_drained(),
             others_take_shards: self.agent.others_take_shards(),
             leads: self.agent.leads(),
+            leader: self.leader(),
             synced: self.agent.is_synced(),
+            kinds: Arc::clone(&self.kinds.1),
         }
+    }
+
+    /// Looks again at what live nodes host, if they have changed.
+    fn observe_kinds(&mut self) {
+        let changes = self.agent.membership_changes();
+        if self.kinds.0 != changes {
+            let members = self.agent.view().members();
+            let kinds: BTreeSet<String> =
+                members.flat_map(|member| member.record.profile.kinds.clone()).collect();
+            self.kinds = (changes, kinds.into_iter().collect());
+        }
+    }
+
+    /// The loads that are not 0, as far as reported to this node.
+    fn loads(&self) -> Vec<(ShardId, ShardLoad)> {
+        let shards = (0..self.agent.view().shards().len() as u32).map(ShardId);
+        let loads = shards.map(|shard| (shard, self.agent.load(shard)));
+        loads.filter(|(_, load)| *load != ShardLoad::default()).collect()
+    }
+
+    fn leader(&self) -> Option<Leader> {
+        let view = self.agent.view();
+        let life = view.leader().0?.holder.as_ref().filter(|life| view.alive(life))?;
+        let record = view.node(&life.node)?;
+        let address = record.profile.peer_address.clone();
+        Some(Leader { life: life.clone(), address })
     }
 
     fn carry_out(
@@ -145,12 +222,22 @@ impl Driver {
         stopped: &mut Option<Option<String>>,
     ) {
         match effect {
-            Effect::Commit { request, transaction } => {
-                tasks.spawn(self.commit(request, &transaction));
+            Effect::Commit { request, purpose, transaction } => {
+                tasks.spawn(self.commit(request, purpose, &transaction));
             }
             Effect::Read { request, keys } => {
                 tasks.spawn(self.read(request, &keys));
             }
+            Effect::Probe { life, address } => {
+                tasks.spawn(self.probe(life, address));
+            }
+            Effect::Answer { id, result } => {
+                if let Some(answer) = self.orders.remove(&id) {
+                    // Who asked may have gone.
+                    let _ = answer.send(result);
+                }
+            }
+            Effect::Took(stage, spans) => self.ledger.took(stage, &spans),
             Effect::Beat(life) => self.heart.beat(life),
             Effect::StopBeating => self.heart.stop(),
             Effect::Open(shards) => self.open(&shards),
@@ -175,10 +262,11 @@ impl Driver {
                 });
             }
             Effect::Tell(notice) => {
-                if let Notice::OtherCluster { .. } = notice {
+                if let Notice::OtherCluster { .. } | Notice::KindRefused(_) = notice {
                     *stopped = Some(Some(notice.to_string()));
                 }
                 self.told.notice(&notice);
+                self.ledger.notice(&notice);
             }
             Effect::Stopped => {
                 stopped.get_or_insert(None);
@@ -211,13 +299,22 @@ impl Driver {
     fn commit(
         &self,
         request: RequestId,
+        purpose: Purpose,
         transaction: &Transaction,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (store, codec, events) = (self.store.clone(), self.codec.clone(), self.events.clone());
+        let groups = transaction.writes.iter().find_map(|write| match write {
+            Write::Put(_, record @ Record::Groups(_)) => Some(record.clone()),
+            _ => None,
+        });
         let transaction = codec.transaction(transaction);
+        let count = self.ledger.write(purpose);
         async move {
             let outcome = match store.commit(transaction).await {
-                Ok(Commit::Applied { revision }) => Outcome::Applied { revision },
+                Ok(Commit::Applied { revision }) => {
+                    groups.iter().for_each(|groups| codec.learn(groups));
+                    Outcome::Applied { revision }
+                }
                 Ok(Commit::Refused { revision, current }) => {
                     let current = current.iter().filter_map(|(key, item)| match item {
                         Some(item) => codec.entry(item),
@@ -238,7 +335,18 @@ impl Driver {
                     Outcome::Transient
                 }
             };
+            count(&outcome);
             report(&events, Event::Committed { request, outcome }).await;
+        }
+    }
+
+    /// Asks whether anybody listens at the port of a life.
+    fn probe(&self, life: Life, address: String) -> impl Future<Output = ()> + Send + 'static {
+        let events = self.events.clone();
+        async move {
+            let refused = probe::is_refused(&address).await;
+            tracing::debug!(%life, address, refused, "an overdue node's port was asked");
+            report(&events, Event::Probed { life, refused }).await;
         }
     }
 

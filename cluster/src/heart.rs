@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::clock;
 use crate::codec::Codec;
 use crate::connect::StoreConfig;
+use crate::metrics::{Beats, Unacknowledged};
 use crate::pulse::Pulse;
 use crate::quiet::Quiet;
 use crate::right::RightToRun;
@@ -36,6 +37,7 @@ impl Heart {
         right: Arc<RightToRun>,
         report: mpsc::Sender<Event>,
         driver: Arc<Pulse>,
+        beats: Beats,
     ) -> std::io::Result<Self> {
         let (life, lives) = watch::channel(None);
         let beating = Beating {
@@ -45,6 +47,7 @@ impl Heart {
             report,
             quiet: Quiet::default(),
             driver,
+            beats,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new()
@@ -79,6 +82,7 @@ struct Beating {
     report: mpsc::Sender<Event>,
     quiet: Quiet,
     driver: Arc<Pulse>,
+    beats: Beats,
 }
 
 /// What became of one beat.
@@ -110,6 +114,7 @@ impl Beating {
             let Ok(life) = life else { return };
             let Some(life) = life else { continue };
             if !self.driver_is_alive() {
+                self.beats.unacknowledged(Unacknowledged::Withheld);
                 self.unanswered("the node's driver hangs; letting its life end");
                 sleep_until(Instant::now() + self.timing.heartbeat).await;
                 continue;
@@ -126,10 +131,14 @@ impl Beating {
                     }
                     self.timing.heartbeat
                 }
-                Beat::Unanswered => self.timing.heartbeat / 4,
+                Beat::Unanswered => {
+                    self.beats.unacknowledged(Unacknowledged::Unanswered);
+                    self.timing.heartbeat / 4
+                }
                 Beat::Refused => {
                     // Somebody else may own the shards already.
                     self.right.end();
+                    self.beats.unacknowledged(Unacknowledged::Refused);
                     let incarnation = life.incarnation;
                     let _ = self.report.send(Event::HeartbeatRefused { incarnation }).await;
                     self.timing.heartbeat
@@ -168,6 +177,7 @@ impl Beating {
             sequence,
             nonce: 0,
             window_ms: self.timing.window_ms(),
+            interval_ms: self.timing.interval_ms(),
         };
         let write = Write::Put(Key::Heartbeat(life.node.clone()), Record::Heartbeat(record));
         let transaction = Transaction { guards: vec![Guard::alive(life)], writes: vec![write] };
@@ -178,6 +188,7 @@ impl Beating {
             Ok(Ok(Commit::Applied { .. })) => {
                 self.right.extend(life.incarnation, self.timing.right_until(sent));
                 self.quiet.over();
+                self.beats.acknowledged(clock::moment().since(sent));
                 Beat::Acknowledged
             }
             Ok(Ok(Commit::Refused { .. })) => Beat::Refused,

@@ -12,17 +12,22 @@ mod codec;
 mod connect;
 mod driver;
 mod heart;
+pub mod metrics;
+mod probe;
 mod pulse;
 mod quiet;
 mod right;
 mod routing;
+mod status;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod told;
 mod watcher;
 
-pub use cluster::{Activations, Cluster, ClusterError, ClusterOptions, Status, StatusPhase};
+pub use clock::wall_ms;
+pub use cluster::{Activations, Cluster, ClusterError, ClusterOptions, shards_in_all};
 pub use connect::StoreConfig;
 pub use right::RightToRun;
 pub use routing::{Owner, Route, Routes};
+pub use status::{Leader, Status, StatusPhase};

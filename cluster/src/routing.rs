@@ -12,6 +12,9 @@ use tokio::sync::{Notify, futures::Notified};
 /// Bits of a route that hold the epoch; the rest is the owner's place among the owners, plus one.
 const EPOCH_BITS: u32 = 48;
 
+/// Most bells that those who wait for shards listen to.
+const BELLS_MAX: u32 = 4096;
+
 /// A live node that owns shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -37,6 +40,7 @@ pub struct Routes {
     owners: ArcSwap<Vec<Option<Arc<Owner>>>>,
     /// Places of the owners; also serialises the writers.
     places: Mutex<HashMap<Life, usize>>,
+    /// Shards share these, so a wake-up may be for another one.
     changed: Box<[Notify]>,
 }
 
@@ -46,7 +50,7 @@ impl Routes {
             words: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             owners: ArcSwap::default(),
             places: Mutex::default(),
-            changed: (0..shards).map(|_| Notify::new()).collect(),
+            changed: (0..shards.clamp(1, BELLS_MAX)).map(|_| Notify::new()).collect(),
         }
     }
 
@@ -65,15 +69,19 @@ impl Routes {
         }
     }
 
-    /// Resolves when the shard's route or gate changes. Call it, enable it, then look: a change
+    /// Resolves when the shard's route or gate changes, or perhaps another's. Call it, enable it, then look: a change
     /// after that is not missed.
     pub fn changed(&self, shard: ShardId) -> Notified<'_> {
-        self.changed[shard.0 as usize].notified()
+        self.bell(shard).notified()
     }
 
     /// Wakes those who wait for the shard.
     pub(crate) fn notify(&self, shard: ShardId) {
-        self.changed[shard.0 as usize].notify_waiters();
+        self.bell(shard).notify_waiters();
+    }
+
+    fn bell(&self, shard: ShardId) -> &Notify {
+        &self.changed[shard.0 as usize % self.changed.len()]
     }
 
     /// Changes routes; `address` tells where a life takes calls.

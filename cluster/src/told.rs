@@ -5,8 +5,8 @@ use std::time::Duration;
 use greenroom_core::Notice;
 use tokio::time::Instant;
 
-use crate::cluster::{Status, StatusPhase};
 use crate::quiet::Quiet;
+use crate::status::{Status, StatusPhase};
 
 /// A number of served shards is told when it has stood for so long.
 const SETTLED_AFTER: Duration = Duration::from_millis(500);
@@ -25,7 +25,9 @@ pub(crate) struct Told {
 impl Told {
     pub(crate) fn notice(&mut self, notice: &Notice) {
         match notice {
-            Notice::OtherCluster { .. } => tracing::error!("{notice}"),
+            Notice::OtherCluster { .. } | Notice::KindRefused(_) | Notice::Stuck { .. } => {
+                tracing::error!("{notice}");
+            }
             Notice::StoreFailed { permanent, .. } => {
                 let Some(untold) = self.store_trouble.occurred() else { return };
                 if *permanent {
@@ -37,9 +39,12 @@ impl Told {
             Notice::Fenced(_)
             | Notice::Burying { .. }
             | Notice::NameInUse { .. }
+            | Notice::PinsUnserved { .. }
+            | Notice::KindLacking { .. }
+            | Notice::NotRestored
             | Notice::ReplyLost { .. } => tracing::warn!("{notice}"),
             Notice::Conflict { .. }
-            | Notice::Idle(_)
+            | Notice::Idle { .. }
             | Notice::Claiming { .. }
             | Notice::Draining { .. } => tracing::debug!("{notice}"),
             _ => tracing::info!("{notice}"),

@@ -26,7 +26,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("greenroom-inspector", &["greenroom-proto"]),
     ("greenroom-examples", &["greenroom", "greenroom-inspector"]),
     // Measures the store and the nodes from outside, and needs a real etcd to do it.
-    ("greenroom-bench", &["greenroom", "greenroom-cluster", "greenroom-examples"]),
+    (
+        "greenroom-bench",
+        &["greenroom", "greenroom-cluster", "greenroom-core", "greenroom-examples"],
+    ),
+    // Breaks nodes and etcd from outside, and judges by what stands in etcd.
+    ("greenroom-chaos", &["greenroom", "greenroom-cluster"]),
 ];
 
 /// What the core may depend on at all: it decides, and does nothing else.

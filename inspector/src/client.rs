@@ -1,73 +1,35 @@
-//! Asking a node.
+//! The connection to a node, and how long things may take.
 
 use std::time::Duration;
 
-use greenroom_proto::v1::SnapshotRequest;
-use greenroom_proto::v1::inspect_client::InspectClient;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Response, Status};
 
-use crate::{ClusterView, InspectError, Placement, convert};
+use crate::InspectError;
 
 /// How long a connection may take to come about, the look-up of the host's name included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the whole answer may take once there is a connection.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest answer that is accepted, in bytes. The largest cluster has 65,536 shards, each of which
-/// takes some tens of bytes, and seldom more than 200.
-pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest answer that is accepted, in bytes. The largest cluster has eight groups of 65,536 shards,
+/// each of which takes some tens of bytes, and seldom more than 200.
+pub const ANSWER_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-impl ClusterView {
-    /// Fetches the present picture of the node whose peer address (`host:port`) this is.
-    ///
-    /// # Errors
-    /// When the address is none, or the node can't be reached, doesn't answer within
-    /// [`CONNECT_TIMEOUT`] and [`REQUEST_TIMEOUT`], refuses, or answers with nonsense or with more
-    /// than [`ANSWER_BYTES_MAX`].
-    pub async fn fetch(address: &str) -> Result<Self, InspectError> {
-        let mut node = NodeClient::connect(address, Limits::default()).await?;
-        let snapshot = node.client.snapshot(SnapshotRequest {});
-        let snapshot = node.limits.answer(address, snapshot).await?;
-        convert::view(snapshot)
-            .map_err(|source| InspectError::Malformed { address: address.to_owned(), source })
-    }
+/// A connection to the node with this peer address (`host:port`).
+pub(crate) async fn connect(address: &str, limits: Limits) -> Result<Channel, InspectError> {
+    let endpoint = endpoint(address)?;
+    // The transport's own time-outs leave out the look-up of names and the end of an answer.
+    tokio::time::timeout(limits.connect, endpoint.connect())
+        .await
+        .map_err(|_| timed_out(address, limits.connect))?
+        .map_err(|source| InspectError::Unreachable { address: address.to_owned(), source })
 }
 
-/// Asks the node with this peer address (`host:port`) where the actor `(kind, key)` lives, without
-/// activating it.
-///
-/// # Errors
-/// As [`ClusterView::fetch`]; also when the node finds kind or key unfit as a name.
-pub async fn peek(address: &str, kind: &str, key: &str) -> Result<Placement, InspectError> {
-    let mut node = NodeClient::connect(address, Limits::default()).await?;
-    let reply = node.client.peek(convert::peek_request(kind, key));
-    let reply = node.limits.answer(address, reply).await?;
-    Ok(convert::placement(reply))
-}
-
-/// A connection to one node.
-struct NodeClient {
-    client: InspectClient<Channel>,
-    limits: Limits,
-}
-
-impl NodeClient {
-    async fn connect(address: &str, limits: Limits) -> Result<Self, InspectError> {
-        let endpoint = endpoint(address)?;
-        // The transport's own time-outs leave out the look-up of names and the end of an answer.
-        let channel = tokio::time::timeout(limits.connect, endpoint.connect())
-            .await
-            .map_err(|_| timed_out(address, limits.connect))?
-            .map_err(|source| InspectError::Unreachable { address: address.to_owned(), source })?;
-        let client = InspectClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
-        Ok(Self { client, limits })
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Limits {
-    connect: Duration,
-    request: Duration,
+/// How long each part of a question may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) connect: Duration,
+    pub(crate) request: Duration,
 }
 
 impl Default for Limits {
@@ -77,7 +39,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    async fn answer<T>(
+    /// The answer to a question, within the time for it.
+    pub(crate) async fn answer<T>(
         self,
         address: &str,
         call: impl Future<Output = Result<Response<T>, Status>>,
@@ -117,6 +80,8 @@ fn refused(address: &str, status: Status) -> InspectError {
 
 #[cfg(test)]
 mod tests {
+    use greenroom_proto::v1::SnapshotRequest;
+    use greenroom_proto::v1::inspect_client::InspectClient;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -156,9 +121,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound").to_string();
         let limits = Limits { connect: CONNECT_TIMEOUT, request: Duration::from_millis(20) };
-        let mut node =
-            NodeClient::connect(&address, limits).await.expect("the backlog takes the connection");
-        let snapshot = node.client.snapshot(SnapshotRequest {});
+        let channel = connect(&address, limits).await.expect("the backlog takes the connection");
+        let mut node = InspectClient::new(channel);
+        let snapshot = node.snapshot(SnapshotRequest {});
         let error = limits.answer(&address, snapshot).await.expect_err("silent");
         assert_eq!(error.to_string(), format!("{address} did not answer within 20ms"));
     }

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use greenroom_proto::v1;
 
-use crate::{ClusterView, Life, Node, NodeState, Placement, Shard};
+use crate::{
+    ClusterView, DecidedMove, Decision, Decisions, Group, Life, Node, NodeState, Placement, Shard,
+};
+
+/// Name of the group of those who don't speak of groups.
+const GROUP_DEFAULT: &str = "default";
 
 /// How an answer contradicts itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +58,15 @@ pub(crate) fn view(snapshot: v1::ClusterSnapshot) -> Result<ClusterView, Malform
     }
     let shards: Vec<Shard> = snapshot.shards.into_iter().map(shard).collect();
     check_order(&shards)?;
+    let mut groups: Vec<Group> = snapshot.groups.into_iter().map(group).collect();
+    if groups.is_empty() {
+        // A node of an earlier version has one group and doesn't speak of it.
+        groups.push(Group { name: GROUP_DEFAULT.to_owned(), ..Group::default() });
+    }
+    let shard_count = match snapshot.shard_count {
+        0 => u32::try_from(shards.len()).unwrap_or(u32::MAX).max(1),
+        count => count,
+    };
     Ok(ClusterView {
         cluster: snapshot.cluster,
         answered_by: snapshot.node,
@@ -60,8 +74,38 @@ pub(crate) fn view(snapshot: v1::ClusterSnapshot) -> Result<ClusterView, Malform
         leader: life(node, incarnation),
         term,
         nodes,
+        groups,
+        shard_count,
+        rebalancing_held: snapshot.rebalancing_held,
         shards,
     })
+}
+
+fn group(message: v1::Group) -> Group {
+    let v1::Group { name, kinds, require, prefer } = message;
+    Group { name, kinds, require, prefer }
+}
+
+/// What a leader decided.
+pub(crate) fn decisions(reply: v1::DecisionsReply) -> Decisions {
+    let moved = |step: v1::DecidedMove| DecidedMove {
+        shard: step.shard,
+        from: some(step.from),
+        to: step.to,
+        reason: step.reason,
+    };
+    let decision = |decision: v1::Decision| Decision {
+        number: decision.number,
+        term: decision.term,
+        at_ms: decision.at_ms,
+        last_ms: decision.last_ms,
+        times: decision.times,
+        kind: decision.kind,
+        text: decision.text,
+        moves: decision.moves.into_iter().map(moved).collect(),
+    };
+    let decisions = reply.decisions.into_iter().map(decision).collect();
+    Decisions { answered_by: reply.node, decisions }
 }
 
 fn node(message: v1::Node) -> Result<Node, Malformed> {
@@ -73,6 +117,7 @@ fn node(message: v1::Node) -> Result<Node, Malformed> {
         http_address: some(message.http_address),
         weight: message.weight,
         zone: some(message.zone),
+        labels: message.labels,
         kinds: message.kinds,
         version: message.version,
     })
@@ -92,6 +137,7 @@ fn shard(message: v1::Shard) -> Shard {
         number: message.shard,
         target: some(message.target),
         owner: life(message.owner, message.owner_incarnation),
+        pin: some(message.pin),
         epoch: message.epoch,
         reason: message.reason,
         since_ms: (message.since_ms != 0).then_some(message.since_ms),
@@ -144,10 +190,12 @@ mod tests {
         });
         let view = view.expect("a sound snapshot");
         assert_eq!((&view.leader, view.term), (&None, 7));
+        let groups: Vec<_> = view.groups.iter().map(|group| group.name.as_str()).collect();
+        assert_eq!((groups.as_slice(), view.shard_count), (&["default"][..], 1));
         let node = &view.nodes["a"];
         assert_eq!((&node.zone, &node.http_address), (&None, &None));
         let shard = &view.shards[0];
-        assert_eq!((&shard.target, &shard.owner), (&None, &None));
+        assert_eq!((&shard.target, &shard.owner, &shard.pin), (&None, &None, &None));
         assert_eq!(shard.since_ms, None);
         let placement = placement(v1::PeekReply::default());
         assert_eq!((placement.owner, placement.owner_address), (None, None));

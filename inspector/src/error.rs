@@ -1,12 +1,13 @@
-//! Why a cluster could not be asked.
+//! Why a cluster could not be asked, or did not do what it was told.
 
 use std::error::Error;
 use std::time::Duration;
 
 use crate::Malformed;
 
-/// Why a cluster could not be asked. Each sentence names the address and, where there is one, the
-/// innermost cause. Asking changes nothing, so any question may be asked again.
+/// Why a cluster could not be asked, or did not do what it was told. Each sentence names the address
+/// and, where there is one, the innermost cause. Asking changes nothing, so any question may be asked
+/// again; of an order, the last two tell whether it may have been carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     /// The address is not one; nothing was sent.
@@ -52,6 +53,23 @@ pub enum InspectError {
         address: String,
         /// What is wrong with it.
         source: Malformed,
+    },
+    /// The node refused the order, or failed to carry it out, and says why. Unless it says
+    /// otherwise, nothing was changed.
+    #[error("{address} did not carry the order out: {}", explain(.source))]
+    NotDone {
+        /// Which node was asked.
+        address: String,
+        /// What it said, or what the transport met.
+        source: Box<tonic::Status>,
+    },
+    /// The order was sent, and no answer came in time. It may be carried out all the same.
+    #[error("{address} did not answer within {limit:?}; the order may be carried out all the same")]
+    OrderUnanswered {
+        /// Which node was asked.
+        address: String,
+        /// What it had.
+        limit: Duration,
     },
 }
 

@@ -2,13 +2,16 @@
 //!
 //! The principal type is [`ClusterView`]: the picture that one node has of its cluster, fetched
 //! over the wire, with pure functions that count and sort what it shows. [`peek`] asks where one
-//! actor lives without activating it. The command `greenroom` prints both.
+//! actor lives without activating it, [`decisions`] what a leader decided and why, and [`export`]
+//! for the cluster as a document, which [`diff`] compares with another. [`Operator`] tells a cluster
+//! what to do. The command `greenroom` does all of that from a terminal.
 //!
 //! What this crate must never do:
 //!
 //! - **Know a cluster by another way than the wire.** It opens no store and links no code of a
 //!   node, so that it works with any node that speaks the same protocol.
-//! - **Change anything.** It only asks.
+//! - **Change anything unless told to.** Only [`Operator`] changes things, each method one, and only
+//!   with the operators' token; it decides nothing by itself and repeats nothing.
 //! - **Mix intent and observation.** A shard's target is what the leader wants, its owner is what
 //!   the owner itself wrote; both are shown as they are.
 //!
@@ -24,18 +27,32 @@
 //! # }
 //! ```
 
+mod ask;
 mod client;
 mod convert;
+mod decision;
 mod error;
+mod group;
 mod node;
+mod order;
 mod shard;
 mod tally;
+mod topology;
 mod view;
 
-pub use client::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT, peek};
+pub use ask::{decisions, export, peek};
+pub use client::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT};
 pub use convert::Malformed;
+pub use decision::{DecidedMove, Decision, Decisions};
 pub use error::InspectError;
+/// The cluster as a document; its JSON is the file that operators keep.
+pub use greenroom_proto::v1::Topology;
+pub use group::{BadShardSpan, Group, ShardSpan, UnknownShard};
 pub use node::{Life, Node, NodeState};
+pub use order::{BadToken, ORDER_TIMEOUT, Operator, OperatorToken};
 pub use shard::{Placement, Shard, ShardCondition};
 pub use tally::{Share, Totals};
+pub use topology::{
+    BadTopology, Difference, Severity, ShardField, ShardList, diff, read_topology, write_topology,
+};
 pub use view::ClusterView;

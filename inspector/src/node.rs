@@ -1,5 +1,6 @@
 //! Nodes, as their cluster knows them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One life of a node: from a join to the death that the cluster recorded. A node that comes back
@@ -33,6 +34,8 @@ pub struct Node {
     pub weight: u32,
     /// Where it stands, if somebody said.
     pub zone: Option<String>,
+    /// What placement rules ask for, by name.
+    pub labels: BTreeMap<String, String>,
     /// Kinds of actors that it hosts.
     pub kinds: Vec<String>,
     /// Version of Greenroom that it runs.

@@ -5,13 +5,16 @@ use crate::Life;
 /// Intent and ownership of one shard, as recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// Its number, from 0.
+    /// Its number among all shards, from 0: those of the first group come first, then those of the
+    /// next. People name it as [`ClusterView::name_of`](crate::ClusterView::name_of) does.
     pub number: u32,
     /// Id of the node that should own it: the leader's intent.
     pub target: Option<String>,
     /// Who owns it, written by the owner itself. The record outlives its owner: ask
     /// [`ClusterView::live_owner`](crate::ClusterView::live_owner) whether that life still lasts.
     pub owner: Option<Life>,
+    /// Id of the node that an operator pinned it to.
+    pub pin: Option<String>,
     /// Fencing token of the present or last owner; grows each time the shard gets an owner.
     pub epoch: u64,
     /// Why the leader chose the target; empty when it never chose one.
@@ -47,7 +50,7 @@ impl ShardCondition {
 /// Where one actor lives, or would live if it were called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// The actor's shard.
+    /// The actor's shard, by its number among all shards.
     pub shard: u32,
     /// Id of the node that owns the shard.
     pub owner: Option<String>,

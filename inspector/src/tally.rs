@@ -38,6 +38,8 @@ pub struct Totals {
     pub without_owner: usize,
     /// Without a live owner and on their way to nobody: a part of `without_owner`.
     pub orphans: usize,
+    /// Pinned by an operator, wherever they are.
+    pub pinned: usize,
 }
 
 impl ClusterView {
@@ -66,6 +68,7 @@ impl ClusterView {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals { shards: self.shards.len(), ..Totals::default() };
         for shard in &self.shards {
+            totals.pinned += usize::from(shard.pin.is_some());
             match self.live_owner(shard) {
                 Some(_) => totals.owned += 1,
                 None => totals.without_owner += 1,

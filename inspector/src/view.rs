@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Life, Node, Shard, ShardCondition};
+use crate::{Group, Life, Node, Shard, ShardCondition};
 
 /// The picture that one node has of its cluster. It may be late, as the node's own is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,13 @@ pub struct ClusterView {
     pub term: u64,
     /// All nodes by id, those that died included.
     pub nodes: BTreeMap<String, Node>,
-    /// All shards, in order of their numbers.
+    /// The shard groups, in order; at least one.
+    pub groups: Vec<Group>,
+    /// Shards of each group; at least one.
+    pub shard_count: u32,
+    /// An operator holds rebalancing.
+    pub rebalancing_held: bool,
+    /// All shards, in order of their numbers: those of the first group, then those of the next.
     pub shards: Vec<Shard>,
 }
 
@@ -44,6 +50,17 @@ impl ClusterView {
             }
             None => ShardCondition::Orphan,
         }
+    }
+
+    /// The shards that an operator pinned, in order of their numbers.
+    pub fn pinned(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().filter(|shard| shard.pin.is_some())
+    }
+
+    /// `host:port` of the leader, if somebody leads and the view knows where.
+    pub fn leader_address(&self) -> Option<&str> {
+        let node = self.nodes.get(&self.leader.as_ref()?.node)?;
+        (!node.peer_address.is_empty()).then_some(node.peer_address.as_str())
     }
 
     /// The shards in a condition, in order of their numbers.

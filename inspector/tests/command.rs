@@ -3,45 +3,11 @@
 mod support;
 
 use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
+use support::command::{ask, command, complaint, greenroom, operate, printed, text};
 use support::{FixedNode, largest, shop};
-
-/// Runs the command with no settings but those given.
-fn greenroom(arguments: &[&str]) -> Output {
-    command(arguments).output().expect("the command starts")
-}
-
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
-    command.args(arguments).env_remove("GREENROOM_NODE");
-    command
-}
-
-/// What the command printed; it must have succeeded in silence.
-#[track_caller]
-fn printed(output: &Output) -> String {
-    assert_eq!(text(&output.stderr), "");
-    assert_eq!(output.status.code(), Some(0));
-    text(&output.stdout)
-}
-
-/// What the command complained of; it must have printed nothing else.
-#[track_caller]
-fn complaint(output: &Output, exit_code: i32) -> String {
-    assert_eq!(text(&output.stdout), "");
-    assert_eq!(output.status.code(), Some(exit_code));
-    text(&output.stderr)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("the command prints UTF-8")
-}
-
-fn ask(node: &FixedNode, arguments: &[&str]) -> String {
-    printed(&greenroom(&[arguments, &["--node", &node.address]].concat()))
-}
 
 #[test]
 fn status_as_table() {
@@ -52,17 +18,23 @@ answered by  node-a
 revision     214
 leader       node-a@105
 term         3
+rebalancing  held by an operator
 
-NODE    INCARNATION  STATE     WEIGHT  ADDRESS        KINDS  OWNED  TARGETED
-node-a  105          active    1       10.0.0.1:7400  2      1      3
-node-b  88           draining  2       10.0.0.2:7400  1      1      0
-node-z  -            unknown   -       -              -      0      1
+NODE    INCARNATION  STATE     WEIGHT  ADDRESS        KINDS  OWNED  TARGETED  LABELS
+node-a  105          active    1       10.0.0.1:7400  2      1      3         disk=ssd,make=h1
+node-b  88           draining  2       10.0.0.2:7400  1      1      0         -
+node-z  -            unknown   -       -              -      0      1         -
+
+GROUP    KINDS  REQUIRE  PREFER
+default  2      -        -
+gpu      1      make=h1  disk=ssd
 
 shards         4
 owned          2
 in motion      2
 without owner  2
 orphans        1
+pinned         1
 ";
     assert_eq!(ask(&node, &["status"]), expected);
 }
@@ -71,25 +43,30 @@ orphans        1
 fn shards_as_table() {
     let node = FixedNode::start(shop());
     let expected = "\
-SHARD  TARGET  OWNER       EPOCH  SINCE                     REASON
-0      node-a  node-a@105  2      2026-01-01T00:00:00.002Z  it had no live node
-1      node-a  node-b@88   4      2026-01-01T00:00:00.004Z  its node drains
-2      node-z  -           0      -                         -
-3      node-a  node-a@7    1      2026-01-01T00:00:00.001Z  it had no live node
+SHARD  TARGET  OWNER       PIN     EPOCH  SINCE                     REASON
+0      node-a  node-a@105  node-a  2      2026-01-01T00:00:00.002Z  it had no live node
+1      node-a  node-b@88   -       4      2026-01-01T00:00:00.004Z  its node drains
+gpu/0  node-z  -           -       0      -                         -
+gpu/1  node-a  node-a@7    -       1      2026-01-01T00:00:00.001Z  it had no live node
 ";
     assert_eq!(ask(&node, &["shards"]), expected);
 }
 
 #[test]
-fn shards_are_selected_by_owner_and_motion() {
+fn shards_are_selected_by_owner_motion_pin_and_group() {
     let node = FixedNode::start(shop());
     let numbers = |arguments: &[&str]| -> Vec<String> {
         let table = ask(&node, &[&["shards"], arguments].concat());
         let rows = table.lines().skip(1);
         rows.map(|row| row.split(' ').next().unwrap_or_default().to_owned()).collect()
     };
-    assert_eq!(numbers(&["--owner", "node-a"]), ["0", "3"]);
-    assert_eq!(numbers(&["--in-motion"]), ["1", "3"]);
+    assert_eq!(numbers(&["--owner", "node-a"]), ["0", "gpu/1"]);
+    assert_eq!(numbers(&["--in-motion"]), ["1", "gpu/1"]);
+    assert_eq!(numbers(&["--pinned"]), ["0"]);
+    assert_eq!(numbers(&["--group", "gpu"]), ["gpu/0", "gpu/1"]);
+    assert_eq!(numbers(&["--group", "default", "--in-motion"]), ["1"]);
+    let unknown = greenroom(&["shards", "--group", "cpu", "--node", &node.address]);
+    assert!(complaint(&unknown, 1).contains("no shard group `cpu`"));
     assert_eq!(numbers(&["--in-motion", "--owner", "node-b"]), ["1"]);
     assert_eq!(numbers(&["--owner", "node-z"]), [""; 0]);
 }
@@ -122,9 +99,9 @@ fn json_is_as_the_readme_shows() {
     let node = FixedNode::start(shop());
     let documented = documented();
     let questions: Vec<_> = documented.iter().map(|(question, _)| question[0]).collect();
-    assert_eq!(questions, ["status", "peek", "shards"]);
+    assert_eq!(questions, ["status", "peek", "shards", "why", "decisions", "pin"]);
     for (question, expected) in documented {
-        let answer = ask(&node, &question);
+        let answer = printed(&operate(&node, &question));
         let answer: Value = serde_json::from_str(&answer).expect("JSON");
         assert_eq!(answer, expected, "greenroom {}", question.join(" "));
     }
@@ -168,7 +145,7 @@ fn what_the_node_refuses_could_not_be_asked() {
 
 #[test]
 fn wrong_usage_is_refused_before_anything_is_asked() {
-    let wrong: [(&[&str], &str); 8] = [
+    let wrong: [(&[&str], &str); 19] = [
         (&[], "Usage"),
         (&["explode"], "explode"),
         (&["status", "--output", "xml"], "xml"),
@@ -176,12 +153,67 @@ fn wrong_usage_is_refused_before_anything_is_asked() {
         (&["peek", "cart"], "bank.account/alice"),
         (&["peek", "/alice"], "bank.account/alice"),
         (&["shards", "--owner"], "--owner"),
+        (&["why"], "SHARD"),
+        (&["why", "1-2"], "name one shard"),
+        (&["why", "gpu/"], "gpu/77"),
+        (&["pin"], "SHARD"),
+        (&["pin", "x"], "4711"),
+        (&["pin", "1"], "GREENROOM_OPERATOR_TOKEN"),
+        (&["move", "1"], "--to"),
+        (&["drain"], "NODE"),
+        (&["rebalance", "stop"], "resume"),
+        (&["group", "set", "gpu", "--require", "make"], "label=value"),
+        (&["topology", "diff"], "OLD"),
         (&["status", "--node", "http://node-1:7400"], "host:port"),
     ];
     for (arguments, hint) in wrong {
         let complaint = complaint(&greenroom(arguments), 2);
         assert!(complaint.contains(hint), "{arguments:?}: {complaint}");
     }
+}
+
+#[test]
+fn why_tells_the_record_and_the_decisions_of_the_leader_itself() {
+    let leader = FixedNode::start(shop());
+    let mut snapshot = shop();
+    snapshot.node = "node-b".to_owned();
+    snapshot.nodes[1].peer_address.clone_from(&leader.address);
+    let follower = FixedNode::start(snapshot.clone());
+    let expected = "\
+shard      1
+group      default
+condition  in_motion
+owner      node-b@88
+target     node-a
+pin        -
+epoch      4
+since      2026-01-01T00:00:00.004Z
+reason     its node drains
+leader     node-a@105
+
+NUMBER  TERM  AT                        LAST                      TIMES  KIND   DECISION
+41      3     2026-01-01T00:00:00.041Z  2026-01-01T00:00:00.041Z  1      moves  \
+from node-b to node-a: its node drains
+42      3     2026-01-01T00:00:00.042Z  2026-01-01T00:00:00.053Z  12     idle   \
+no rebalancing of group default: an operator holds it
+";
+    assert_eq!(ask(&follower, &["why", "1"]), expected);
+    let by = |arguments: &[&str]| {
+        let table = ask(&follower, arguments);
+        table.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(by(&["decisions"]), "decided by  node-a");
+    assert_eq!(by(&["decisions", "--here"]), "decided by  node-b");
+    let newest = ask(&follower, &["decisions", "--limit", "1"]);
+    assert!(newest.contains("42  ") && !newest.contains("41  "), "{newest}");
+
+    // A leader that doesn't answer is when people ask why.
+    drop(leader);
+    let table = ask(&follower, &["why", "1"]);
+    assert!(table.starts_with("shard      1\n"), "{table}");
+    assert!(table.contains("decisions  unknown: cannot connect to "), "{table}");
+    let unknown = greenroom(&["why", "gpu/2", "--node", &follower.address]);
+    assert!(complaint(&unknown, 1).contains("no shard gpu/2"));
 }
 
 #[test]

@@ -2,9 +2,13 @@
 
 mod support;
 
-use greenroom_inspector::{ClusterView, InspectError, Life, NodeState, ShardCondition, peek};
+use greenroom_inspector::{
+    ANSWER_BYTES_MAX, ClusterView, InspectError, Life, NodeState, Operator, OperatorToken,
+    ShardCondition, decisions, export, peek, read_topology, write_topology,
+};
 use greenroom_proto::v1;
-use support::{FixedNode, largest, shop};
+use prost::Message;
+use support::{FixedNode, TOKEN, largest, shop, topology};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
@@ -27,6 +31,13 @@ fn a_view_carries_what_the_node_said() {
     assert_eq!(conditions, expected);
     assert_eq!(view.shards[1].reason, "its node drains");
     assert_eq!(view.shards[1].since_ms, Some(1_767_225_600_004));
+    let names: Vec<_> = view.shards.iter().map(|shard| view.name_of(shard.number)).collect();
+    assert_eq!(names, ["0", "1", "gpu/0", "gpu/1"]);
+    assert_eq!(view.pinned().map(|shard| shard.number).collect::<Vec<_>>(), [0]);
+    assert_eq!(view.groups[1].require["make"], "h1");
+    assert_eq!(view.nodes["node-a"].labels["disk"], "ssd");
+    assert!(view.rebalancing_held);
+    assert_eq!(view.leader_address(), Some("10.0.0.1:7400"));
 }
 
 #[test]
@@ -34,12 +45,15 @@ fn the_largest_cluster_fits_into_an_answer() {
     let node = FixedNode::start(largest());
     let view = node.block_on(ClusterView::fetch(&node.address));
     assert_eq!(view.expect("it fits").shards.len(), 65_536);
+    // Eight groups of them would take a debug build longer than it has, so they are only measured.
+    let whole = 8 * largest().encoded_len();
+    assert!(whole <= ANSWER_BYTES_MAX, "the largest cluster takes {whole} bytes");
 }
 
 #[test]
 fn an_answer_beyond_the_limit_is_refused() {
-    let mut snapshot = largest();
-    snapshot.shards[7].reason = "long".repeat(4 * 1024 * 1024);
+    let mut snapshot = shop();
+    snapshot.shards[1].reason = "long".repeat(ANSWER_BYTES_MAX / 4);
     let node = FixedNode::start(snapshot);
     let error = node.block_on(ClusterView::fetch(&node.address));
     let error = error.expect_err("too long");
@@ -71,6 +85,53 @@ fn peek_tells_shard_and_owner() {
     let placement = node.block_on(peek(&node.address, "cart", "nobody"));
     let placement = placement.expect("the node answers");
     assert_eq!((placement.owner, placement.owner_address), (None, None));
+}
+
+#[test]
+fn decisions_tell_what_a_shard_was_given() {
+    let node = FixedNode::start(shop());
+    let told = node.block_on(decisions(&node.address, Some(1), 0)).expect("the node answers");
+    assert_eq!((told.answered_by.as_str(), told.decisions.len()), ("node-a", 2));
+    let (decision, step) = told.last_move(1).expect("it was moved");
+    assert_eq!((decision.number, step.from.as_deref()), (41, Some("node-b")));
+    assert_eq!((step.to.as_str(), step.reason.as_str()), ("node-a", "its node drains"));
+    let newest = node.block_on(decisions(&node.address, None, 1)).expect("the node answers");
+    assert_eq!(newest.decisions[0].number, 42);
+}
+
+#[test]
+fn a_topology_survives_its_file() {
+    let node = FixedNode::start(shop());
+    let exported = node.block_on(export(&node.address)).expect("the node answers");
+    assert_eq!(exported, topology());
+    let json = write_topology(&exported).expect("it can be written");
+    assert_eq!(read_topology(&json).expect("it can be read"), exported);
+    let later = json.replace("\"format\": 1", "\"format\": 2");
+    let error = read_topology(&later).expect_err("another format");
+    assert_eq!(error.to_string(), "its format must be 1, got 2");
+    assert!(read_topology("{}").is_err() && read_topology("no JSON").is_err());
+}
+
+#[test]
+fn an_order_carries_the_token_and_tells_who_did_it() {
+    let node = FixedNode::start(shop());
+    node.block_on(async {
+        let token = OperatorToken::new(TOKEN).expect("a good token");
+        let mut operator = Operator::connect(&node.address, token).await.expect("it listens");
+        let done = operator.pin(vec![1, 3], None).await;
+        assert_eq!(done.expect("it is done"), "node-b");
+        let error = operator.move_shards(vec![1], "node-z".to_owned()).await;
+        let error = error.expect_err("nobody").to_string();
+        let expected =
+            format!("{} did not carry the order out: no live node is named node-z", node.address);
+        assert_eq!(error, expected);
+
+        let wrong = OperatorToken::new("another-token-of-ours").expect("a good token");
+        let mut stranger = Operator::connect(&node.address, wrong).await.expect("it listens");
+        let error = stranger.hold(true).await.expect_err("the wrong token");
+        assert!(matches!(error, InspectError::NotDone { .. }), "{error:?}");
+    });
+    assert_eq!(node.orders(), ["pin [1, 3] \"\""]);
 }
 
 #[test]

@@ -1,15 +1,22 @@
 //! The configuration of a node: one typed struct, readable from `GREENROOM_*` variables.
 
+mod token;
 mod variables;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use greenroom_cluster::StoreConfig;
-use greenroom_core::{NodeId, SHARD_COUNT_DEFAULT, SHARD_COUNT_MAX, Timing};
+use greenroom_core::planner::Strategy;
+use greenroom_core::{
+    CLOCK_DRIFT_PPM_DEFAULT, CLOCK_DRIFT_PPM_MAX, Labels, NodeId, Retry, SHARD_COUNT_DEFAULT,
+    SHARD_COUNT_MAX, Timing,
+};
 
 use crate::router::CallLimits;
+pub use token::Token;
 use variables::Variables;
 
 /// The configuration of a node.
@@ -39,6 +46,8 @@ pub struct Config {
     pub weight: u32,
     /// `GREENROOM_ZONE`: where the node stands; empty unless set.
     pub zone: String,
+    /// `GREENROOM_LABELS`: free labels that placement rules ask for, `disk=ssd,make=h1`.
+    pub labels: Labels,
     /// `GREENROOM_LIVENESS_WINDOW`: how long a node must be silent before it may be declared dead,
     /// the same on all nodes; 6 s.
     pub liveness_window: Duration,
@@ -46,14 +55,48 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// `GREENROOM_LIVENESS_MARGIN`: how much earlier than that a silent node stops itself; 500 ms.
     pub liveness_margin: Duration,
+    /// `GREENROOM_CLOCK_DRIFT_PPM`: by how many millionths any node's clock may run fast or slow,
+    /// which the margin must cover, `1..=200000`; 5000 (0.5 %).
+    pub clock_drift_ppm: u32,
+    /// `GREENROOM_CRASH_DETECTION`: whether a node whose heartbeat is overdue and whose port refuses
+    /// connections is declared dead at once, `on` or `off`; `on`. To be switched off where something
+    /// else answers at that port, such as a proxy that refuses while the node lives.
+    pub crash_detection: bool,
+    /// `GREENROOM_STORE_RETRY_FIRST` and `GREENROOM_STORE_RETRY_MAX`: the pause after a failure of
+    /// etcd, doubled each time, with jitter; 10 ms to 1 s.
+    pub store_retry_first: Duration,
+    /// See [`Config::store_retry_first`].
+    pub store_retry_max: Duration,
+    /// `GREENROOM_REBALANCE_STRATEGY`: what is evened out, `count` (shards) or `load` (what runs in
+    /// them); `count`.
+    pub rebalance_strategy: Strategy,
+    /// `GREENROOM_SPREAD_ZONES`: whether each zone gets an equal part of the shards, `on` or `off`;
+    /// `off`.
+    pub spread_zones: bool,
+    /// `GREENROOM_MOVE_GAIN_PERMILLE`: with `load`, by how much a move must even things out to be
+    /// worth it, in thousandths of a node's share, `0..=1000`; 10.
+    pub move_gain_permille: u32,
     /// `GREENROOM_REBALANCE_STABILITY`: how long the members must have been the same before shards
     /// are rebalanced; 5 s.
     pub rebalance_stability: Duration,
     /// `GREENROOM_REBALANCE_BATCH`: most shards that are rebalanced at a time, `1..=65536`; 512.
     pub rebalance_batch: usize,
+    /// `GREENROOM_REBALANCE_NODE_BATCH`: most of them to or from one node, `1..=65536`; 256.
+    pub rebalance_node_batch: usize,
     /// `GREENROOM_IMBALANCE_THRESHOLD_PERMILLE`: how far a node may be off its share before
     /// rebalancing starts, in thousandths of it, `0..=1000`; 50.
     pub imbalance_threshold_permille: u32,
+    /// `GREENROOM_MIGRATION_TIMEOUT`: how long a shard may wait in one phase of a move before that is
+    /// an error, and another node is asked to take it; longer than the drain deadline; 30 s.
+    pub migration_timeout: Duration,
+    /// `GREENROOM_LOAD_REPORT_INTERVAL`: how often the leader is told what runs here; 5 s.
+    pub load_report_interval: Duration,
+    /// `GREENROOM_OPERATOR_TOKEN`, or `GREENROOM_OPERATOR_TOKEN_FILE` that holds it: what operators'
+    /// orders must carry; none are taken without one.
+    pub operator_token: Option<Token>,
+    /// `GREENROOM_RESTORE_FROM`: a file that `greenroom topology export` wrote; if the cluster does
+    /// not exist yet, it begins with the epochs, pins and groups in it.
+    pub restore_from: Option<PathBuf>,
     /// `GREENROOM_DRAIN_DEADLINE`: how long running turns may take to end when their shard moves;
     /// 10 s.
     pub drain_deadline: Duration,
@@ -130,12 +173,25 @@ impl Config {
             shards: SHARD_COUNT_DEFAULT,
             weight: 100,
             zone: String::new(),
+            labels: Labels::new(),
             liveness_window: Timing::default().window,
             heartbeat_interval: Timing::default().heartbeat,
             liveness_margin: Timing::default().margin,
+            clock_drift_ppm: CLOCK_DRIFT_PPM_DEFAULT,
+            crash_detection: true,
+            store_retry_first: Retry::default().first,
+            store_retry_max: Retry::default().max,
+            rebalance_strategy: Strategy::Count,
+            spread_zones: false,
+            move_gain_permille: 10,
             rebalance_stability: Duration::from_secs(5),
             rebalance_batch: 512,
+            rebalance_node_batch: 256,
             imbalance_threshold_permille: 50,
+            migration_timeout: Duration::from_secs(30),
+            load_report_interval: Duration::from_secs(5),
+            operator_token: None,
+            restore_from: None,
             drain_deadline: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(30),
             limits: CallLimits::default(),
@@ -152,8 +208,13 @@ impl Config {
             }
         };
         range("GREENROOM_SHARDS", self.shards.into(), 1, SHARD_COUNT_MAX.into());
+        let drift = self.clock_drift_ppm;
+        range("GREENROOM_CLOCK_DRIFT_PPM", drift.into(), 1, CLOCK_DRIFT_PPM_MAX.into());
         range("GREENROOM_NODE_WEIGHT", self.weight.into(), 1, 1000);
         range("GREENROOM_REBALANCE_BATCH", self.rebalance_batch as u64, 1, SHARD_COUNT_MAX.into());
+        let node_batch = self.rebalance_node_batch as u64;
+        range("GREENROOM_REBALANCE_NODE_BATCH", node_batch, 1, SHARD_COUNT_MAX.into());
+        range("GREENROOM_MOVE_GAIN_PERMILLE", self.move_gain_permille.into(), 0, 1000);
         let permille = self.imbalance_threshold_permille;
         range("GREENROOM_IMBALANCE_THRESHOLD_PERMILLE", permille.into(), 0, 1000);
         let CallLimits { calls_in_flight_max, calls_per_peer_max, payload_bytes_max, .. } =
@@ -169,6 +230,10 @@ impl Config {
         span("GREENROOM_LIVENESS_WINDOW", self.liveness_window, 100 * MILLI, HOUR);
         span("GREENROOM_HEARTBEAT_INTERVAL", self.heartbeat_interval, 10 * MILLI, HOUR);
         span("GREENROOM_REBALANCE_STABILITY", self.rebalance_stability, Duration::ZERO, HOUR);
+        span("GREENROOM_STORE_RETRY_FIRST", self.store_retry_first, MILLI, HOUR);
+        span("GREENROOM_STORE_RETRY_MAX", self.store_retry_max, MILLI, HOUR);
+        span("GREENROOM_MIGRATION_TIMEOUT", self.migration_timeout, MILLI, HOUR);
+        span("GREENROOM_LOAD_REPORT_INTERVAL", self.load_report_interval, 100 * MILLI, HOUR);
         span("GREENROOM_DRAIN_DEADLINE", self.drain_deadline, MILLI, HOUR);
         span("GREENROOM_SHUTDOWN_TIMEOUT", self.shutdown_timeout, MILLI, HOUR);
         span("GREENROOM_CALL_TIMEOUT", self.limits.call_timeout, MILLI, HOUR);
@@ -177,10 +242,25 @@ impl Config {
             heartbeat: self.heartbeat_interval,
             margin: self.liveness_margin,
         };
-        if let Err(error) = timing.check() {
+        if let Err(error) = timing.check(self.clock_drift_ppm) {
             complaints.push(format!(
-                "GREENROOM_LIVENESS_WINDOW, GREENROOM_HEARTBEAT_INTERVAL and \
-                 GREENROOM_LIVENESS_MARGIN contradict each other: {error}"
+                "GREENROOM_LIVENESS_WINDOW, GREENROOM_HEARTBEAT_INTERVAL, \
+                 GREENROOM_LIVENESS_MARGIN and GREENROOM_CLOCK_DRIFT_PPM contradict each other: \
+                 {error}"
+            ));
+        }
+        if self.migration_timeout <= self.drain_deadline {
+            complaints.push(format!(
+                "GREENROOM_MIGRATION_TIMEOUT ({:?}) must be longer than GREENROOM_DRAIN_DEADLINE \
+                 ({:?}), which every move may take",
+                self.migration_timeout, self.drain_deadline
+            ));
+        }
+        if self.store_retry_max < self.store_retry_first {
+            complaints.push(format!(
+                "GREENROOM_STORE_RETRY_MAX ({:?}) must not be shorter than \
+                 GREENROOM_STORE_RETRY_FIRST ({:?})",
+                self.store_retry_max, self.store_retry_first
             ));
         }
         if complaints.is_empty() { Ok(self) } else { Err(ConfigError { complaints }) }

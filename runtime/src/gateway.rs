@@ -3,7 +3,8 @@
 //! `POST /v1/actors/{kind}/{key}/{method}` takes a JSON object of the method's arguments and
 //! answers with its return value as JSON. `GET /v1/actors/{kind}/{key}` tells where the actor is,
 //! without activating it. Every error is a JSON object
-//! `{"error": {"code", "message", "may_have_run"}}` with a stable code.
+//! `{"error": {"code", "message", "may_have_run"}}` with a stable code. `GET /metrics` shows the
+//! metrics of the process in Prometheus' text format.
 
 use std::time::Duration;
 
@@ -21,12 +22,15 @@ use tokio::time::Instant;
 
 use crate::activation::Answer;
 use crate::failure::{Failure, FailureCode};
+use crate::metrics;
 use crate::payload::{Arguments, Encoding, Outcome};
 use crate::router::{Method, Package, Request, Router};
 
 /// How long a call may take, in milliseconds, if its caller says so.
 const TIMEOUT_HEADER: &str = "greenroom-timeout-ms";
 const TIMEOUT_MS_MAX: u64 = 3_600_000;
+/// The version is that of Prometheus' text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 #[derive(Clone)]
 struct Gateway {
@@ -41,6 +45,7 @@ pub(crate) fn routes(router: Router, cluster: Cluster) -> HttpRouter {
         .route("/v1/actors/{kind}/{key}", get(peek))
         .route("/live", get(live))
         .route("/ready", get(ready))
+        .route("/metrics", get(scrape))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_verb)
         .layer(DefaultBodyLimit::max(limit))
@@ -236,6 +241,16 @@ async fn ready(State(gateway): State<Gateway>) -> Response {
     (code, axum::Json(body)).into_response()
 }
 
+/// The metrics of the process.
+async fn scrape() -> Result<Response, Refusal> {
+    let text = metrics::scrape().ok_or_else(|| {
+        let message = "the application has a metrics recorder of its own, which receives what this \
+                       node tells";
+        Refusal::new(StatusCode::NOT_FOUND, "no_metrics", message)
+    })?;
+    Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response())
+}
+
 fn why_not_ready(status: &Status, right: bool) -> Vec<String> {
     let mut reasons = Vec::new();
     let mut unless = |holds: bool, reason: &str| {
@@ -268,12 +283,13 @@ async fn no_such_path(State(gateway): State<Gateway>, uri: Uri) -> Refusal {
         return failure.into();
     }
     let message = "there are POST /v1/actors/{kind}/{key}/{method}, GET /v1/actors/{kind}/{key}, \
-                   GET /live and GET /ready";
+                   GET /live, GET /ready and GET /metrics";
     Refusal::new(StatusCode::NOT_FOUND, "unknown_path", message)
 }
 
 async fn wrong_verb() -> Refusal {
-    let message = "actors are called with POST and looked up with GET; probes are read with GET";
+    let message = "actors are called with POST and looked up with GET; probes and metrics are read \
+                   with GET";
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_verb", message)
 }
 

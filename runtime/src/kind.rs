@@ -1,10 +1,12 @@
 //! A kind of actors, ready to be hosted by a node.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use greenroom_cluster::RightToRun;
+use greenroom_core::GROUP_DEFAULT;
 
 use crate::activation::{Directory, Hosted, KindOptions};
 use crate::actor::Actor;
@@ -22,6 +24,7 @@ pub(crate) struct Host {
 /// one; [`crate::NodeBuilder::host`] takes it.
 pub struct Kind {
     spec: &'static InterfaceSpec,
+    group: Cow<'static, str>,
     options: KindOptions,
     directory: fn(Host, KindOptions) -> Arc<dyn Hosted>,
 }
@@ -31,12 +34,22 @@ impl Kind {
     pub fn new<A: Actor, I: Dispatch<A>>() -> Self {
         Self {
             spec: &I::SPEC,
+            group: GROUP_DEFAULT.into(),
             options: KindOptions::default(),
             directory: |host, options| {
                 let Host { shards, right, router } = host;
                 Arc::new(Directory::<A, I>::new(shards, options, right, router))
             },
         }
+    }
+
+    /// The shard group that the kind belongs to; `default` unless told otherwise. A group has its
+    /// own full set of shards, which only nodes that host one of its kinds own, and placement rules
+    /// of its own. All nodes of a cluster must say the same, and a kind never changes its group.
+    #[must_use]
+    pub fn in_group(mut self, group: impl Into<Cow<'static, str>>) -> Self {
+        self.group = group.into();
+        self
     }
 
     /// After how long without a call an actor is deactivated; 5 minutes unless told otherwise.
@@ -65,6 +78,10 @@ impl Kind {
     /// The contract.
     pub fn spec(&self) -> &'static InterfaceSpec {
         self.spec
+    }
+
+    pub(crate) fn group(&self) -> &str {
+        &self.group
     }
 
     pub(crate) fn into_hosted(self, host: Host) -> Arc<dyn Hosted> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use greenroom_cluster::store::MemoryStore;
 use greenroom_cluster::{Activations, Cluster, Status, StatusPhase, StoreConfig};
-use greenroom_core::{NodeId, ShardId, View};
+use greenroom_core::{NodeId, ShardId, ShardLoad, View};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -49,7 +49,8 @@ struct Parts {
     http_serving: watch::Sender<bool>,
     /// Taken by whoever stops the node.
     servers: Mutex<Option<Servers>>,
-    passivation: Mutex<JoinSet<()>>,
+    /// Passivation, and the reports of loads.
+    background: Mutex<JoinSet<()>>,
 }
 
 impl Node {
@@ -122,13 +123,19 @@ impl Node {
         self.parts.cluster.view().await
     }
 
+    /// What runs in the shards, as nodes reported it to this one while it led, without those in
+    /// which nothing does; `None` when it has left.
+    pub async fn loads(&self) -> Option<Vec<(ShardId, ShardLoad)>> {
+        self.parts.cluster.loads().await
+    }
+
     /// Actors in this node's memory.
     pub fn active_actors(&self) -> usize {
         self.parts.kinds.all().iter().map(|kind| kind.active_len()).sum()
     }
 
-    /// Waits until the node has joined, has the right to run, and every shard of the cluster has a
-    /// live owner, so that a first call need not wait.
+    /// Waits until the node has joined, has the right to run, and every shard of whatever live nodes
+    /// host has a live owner, so that a first call need not wait.
     ///
     /// # Errors
     /// When the cluster refuses the node.
@@ -143,13 +150,26 @@ impl Node {
                 let reason = reason.unwrap_or_else(|| "the node has left its cluster".to_owned());
                 return Err(NodeError::Refused(reason));
             }
-            let routes = self.parts.cluster.routes();
-            let mut shards = (0..self.parts.config.shards).map(ShardId);
-            if self.parts.cluster.right().holds() && shards.all(|s| routes.route(s).is_some()) {
+            if self.parts.cluster.right().holds() && self.is_whole() {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Whether every shard of every group that live nodes host kinds of has a live owner.
+    fn is_whole(&self) -> bool {
+        let (cluster, count) = (&self.parts.cluster, self.parts.config.shards);
+        let groups = cluster.groups();
+        let hosted = groups.as_slice().iter().enumerate();
+        let mut hosted =
+            hosted.filter(|(_, group)| group.kinds.iter().any(|kind| cluster.is_hosted(kind)));
+        let owned = |group| {
+            let mut shards = (0..count).map(|number| ShardId(number).in_group(group, count));
+            shards.all(|shard| cluster.routes().route(shard).is_some())
+        };
+        // Without anybody who hosts anything, there is nobody to call.
+        hosted.clone().next().is_some() && hosted.all(|(group, _)| owned(group))
     }
 
     /// Hands all shards over while calls keep flowing, leaves the cluster, and closes the ports;
@@ -204,7 +224,7 @@ impl Node {
         self.parts.router.close();
         servers.peers.shutdown().await;
         servers.http.shutdown().await;
-        self.parts.passivation.lock().abort_all();
+        self.parts.background.lock().abort_all();
         self.parts.kinds.drop_all();
     }
 }

@@ -48,6 +48,7 @@ impl Weaker {
 
 struct Inner {
     node: NodeId,
+    /// Of each group.
     shards: u32,
     kinds: HashMap<&'static str, Arc<dyn Hosted>>,
     gates: Arc<Gates>,
@@ -138,8 +139,8 @@ impl Router {
         cluster: Cluster,
         peers: Peers,
         limits: CallLimits,
+        shards: u32,
     ) -> Self {
-        let shards = gates.shards();
         let in_flight = AtomicUsize::new(0);
         let closed = AtomicBool::new(false);
         let inner = Inner { node, shards, kinds, gates, cluster, peers, limits, in_flight, closed };
@@ -176,8 +177,8 @@ impl Router {
         self.0.peers.close();
     }
 
-    pub(crate) fn gates(&self) -> &Arc<Gates> {
-        &self.0.gates
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.0.cluster
     }
 
     pub(crate) fn hosted(&self, kind: &str) -> Option<&Arc<dyn Hosted>> {
@@ -195,13 +196,19 @@ impl Router {
     pub(crate) fn actor(&self, kind: &str, key: &str) -> Result<ActorRef, Failure> {
         let id = ActorId::new(kind, key)
             .map_err(|error| Failure::new(FailureCode::BadKey, error.to_string()))?;
-        let shard = id.shard(self.0.shards);
+        let shard = self.shard_of(&id);
         let hosted = self.hosted(kind).cloned();
         Ok(ActorRef::new(id, shard, self.clone(), hosted))
     }
 
+    /// The shard of an actor, in the group of its kind.
+    pub(crate) fn shard_of(&self, id: &ActorId) -> ShardId {
+        let group = self.0.cluster.groups().of_kind(id.kind());
+        id.shard(self.0.shards).in_group(group, self.0.shards)
+    }
+
     pub(crate) fn peek(&self, id: &ActorId) -> Peeked {
-        let shard = id.shard(self.0.shards);
+        let shard = self.shard_of(id);
         Peeked { shard, route: self.0.cluster.routes().route(shard) }
     }
 
@@ -230,6 +237,10 @@ impl Router {
             let message = "the deadline passed before the call was made";
             return failed(Failure::new(FailureCode::Timeout, message));
         }
+        if self.0.cluster.groups().len() > 1 {
+            // The address may be older than the group of its kind.
+            request.shard = self.shard_of(request.id);
+        }
         // Most calls find their way at once; only one that did not listens for changes.
         if let Attempt::Final(answer) = self.attempt(&request, chain, package).await {
             return answer;
@@ -239,6 +250,7 @@ impl Router {
             if self.0.closed.load(Ordering::Acquire) {
                 return failed(stopping());
             }
+            request.shard = self.shard_of(request.id);
             // Enabled before the attempt, so that a change during it is not missed.
             let mut changed = pin!(self.0.cluster.routes().changed(request.shard));
             changed.as_mut().enable();

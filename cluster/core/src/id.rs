@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use fnv::FnvHasher;
 
+use crate::groups::GroupIndex;
+
 /// Shards of a cluster unless its birth says otherwise.
 pub const SHARD_COUNT_DEFAULT: u32 = 8192;
 /// The most shards that a cluster may have.
@@ -17,7 +19,10 @@ pub const KIND_LEN_MAX: usize = 64;
 /// Longest node id, in bytes.
 pub const NODE_ID_LEN_MAX: usize = 64;
 
-/// One of the fixed parts of the key space, `0..shard_count`.
+/// One of the fixed parts of the key space.
+///
+/// The first group of shards is `0..shard_count`, the second one follows it, and so on (see
+/// [`Groups`](crate::Groups)); most clusters have one group only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u32);
 
@@ -48,6 +53,20 @@ impl ShardId {
         let shard = hash % u64::from(shard_count);
         // The remainder is below a u32.
         Self(shard as u32)
+    }
+
+    /// The shard of the same number in another group, for a shard of the first one.
+    #[must_use]
+    pub fn in_group(self, group: GroupIndex, shard_count: u32) -> Self {
+        Self(group as u32 * shard_count + self.0)
+    }
+
+    /// Which group it belongs to, and which number it has there.
+    ///
+    /// # Panics
+    /// When `shard_count` is 0.
+    pub fn group_and_number(self, shard_count: u32) -> (GroupIndex, u32) {
+        ((self.0 / shard_count) as usize, self.0 % shard_count)
     }
 }
 
@@ -142,7 +161,7 @@ impl fmt::Display for BadName {
 
 impl std::error::Error for BadName {}
 
-fn check_kind(kind: &str) -> Result<(), BadName> {
+pub(crate) fn check_kind(kind: &str) -> Result<(), BadName> {
     let mut bytes = kind.bytes();
     let starts_well = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
     let goes_on_well =

@@ -9,6 +9,7 @@
 //! simulated, replayed and model-checked.
 
 mod agent;
+mod groups;
 mod id;
 pub mod planner;
 pub mod record;
@@ -16,12 +17,18 @@ mod time;
 mod view;
 
 pub use agent::{
-    Agent, Config, Effect, Event, GUARDS_PER_TRANSACTION_MAX, Notice, Outcome, Purpose, RequestId,
-    SHARDS_PER_ASSIGNMENT_MAX,
+    Agent, Config, DECISIONS_MAX, Decided, DecidedMove, Decision, Effect, Event, Evidence,
+    GUARDS_PER_TRANSACTION_MAX, Motion, MotionPhase, Notice, Order, OrderId, Outcome, Purpose,
+    Refusal, RequestId, Restore, SHARDS_PER_ASSIGNMENT_MAX, ShardLoad, Stage,
+};
+pub use groups::{
+    BadGroups, GROUP_DEFAULT, GROUPS_MAX, Group, GroupIndex, Groups, Labels, PlacementRule, Unfit,
 };
 pub use id::{
     ActorId, BadName, Epoch, Incarnation, KEY_LEN_MAX, KIND_LEN_MAX, Life, NODE_ID_LEN_MAX, NodeId,
     SHARD_COUNT_DEFAULT, SHARD_COUNT_MAX, ShardId, Term, hash_of, hash_tag,
 };
-pub use time::{BadTiming, Moment, Now, Timing};
+pub use time::{
+    BadTiming, CLOCK_DRIFT_PPM_DEFAULT, CLOCK_DRIFT_PPM_MAX, Moment, Now, Retry, Timing,
+};
 pub use view::{Beat, MemberView, Slot, View};

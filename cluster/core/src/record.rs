@@ -1,8 +1,9 @@
 //! What stands in the store: keys, records, and guarded transactions over them.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::groups::Groups;
 use crate::{Epoch, Incarnation, Life, NodeId, ShardId, Term};
 
 /// Version of the records' format.
@@ -21,6 +22,10 @@ pub enum Key {
     Heartbeat(NodeId),
     /// Who leads.
     Leader,
+    /// Which shard groups there are.
+    Groups,
+    /// How far rebalancing has come.
+    Rebalancing,
     /// Intent and ownership of a shard.
     Shard(ShardId),
 }
@@ -36,6 +41,10 @@ pub enum Record {
     Heartbeat(HeartbeatRecord),
     /// See [`LeaderRecord`].
     Leader(LeaderRecord),
+    /// See [`Groups`].
+    Groups(Groups),
+    /// See [`RebalancingRecord`].
+    Rebalancing(RebalancingRecord),
     /// See [`ShardRecord`].
     Shard(ShardRecord),
 }
@@ -122,6 +131,8 @@ pub struct HeartbeatRecord {
     /// The liveness window that its right to run counts on, in milliseconds: an observer waits for
     /// that or for its own, whichever is longer, so that a change of the window can be rolled out.
     pub window_ms: u64,
+    /// When the next beat is due after this one, in milliseconds; 0 when the sender does not say.
+    pub interval_ms: u64,
 }
 
 /// Who leads.
@@ -133,6 +144,16 @@ pub struct LeaderRecord {
     pub term: Term,
 }
 
+/// How far rebalancing has come, so that a new leader goes on where the former one stopped.
+/// Absent means the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RebalancingRecord {
+    /// It has begun, and goes on whatever the threshold until all is even.
+    pub under_way: bool,
+    /// An operator holds it: what is in motion for balance goes back, and nothing more is moved.
+    pub held: bool,
+}
+
 /// Intent and ownership of one shard. Never deleted, so that its epoch only grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardRecord {
@@ -142,10 +163,11 @@ pub struct ShardRecord {
     pub owner: Option<Life>,
     /// Fencing token of the present or last owner.
     pub epoch: Epoch,
-    /// Whether an operator fixed the target.
-    pub pinned: bool,
+    /// Where an operator wants it, whatever the balance. Written by whichever node the operator
+    /// asked; the leader follows it for as long as that node lives.
+    pub pin: Option<NodeId>,
     /// Why the leader chose the target.
-    pub reason: Cow<'static, str>,
+    pub reason: Arc<str>,
     /// When the record was last written, on the writer's wall clock; for people only.
     pub since_ms: u64,
 }

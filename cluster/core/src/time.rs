@@ -60,21 +60,29 @@ impl Default for Timing {
     }
 }
 
+/// By how many millionths a clock is assumed to run fast or slow at most, unless told otherwise:
+/// 0.5 %, which is ten times what a machine's clock is off while it is being slewed by NTP.
+pub const CLOCK_DRIFT_PPM_DEFAULT: u32 = 5_000;
+/// The greatest drift that may be assumed: 20 %.
+pub const CLOCK_DRIFT_PPM_MAX: u32 = 200_000;
+
 impl Timing {
-    /// Checks the three against each other.
+    /// Checks the three against each other, and against the assumed bound on clock rates: each
+    /// clock may run fast or slow by so many millionths.
     ///
     /// # Errors
-    /// When the heartbeat is zero, the margin is below 1 % of the window (which is what clock
-    /// rates that differ by 0.5 % each way use up), or fewer than two heartbeats fit into
-    /// *window − margin*.
-    pub fn check(self) -> Result<Self, BadTiming> {
+    /// When the heartbeat is zero, the margin is less than what one slow and one fast clock drift
+    /// apart within a window, or fewer than two heartbeats fit into *window − margin*.
+    pub fn check(self, clock_drift_ppm: u32) -> Result<Self, BadTiming> {
         if self.heartbeat.is_zero() {
             return Err(BadTiming("the heartbeat interval must be above zero".into()));
         }
-        if self.margin < self.window / 100 {
+        let drift = self.window.mul_f64(f64::from(clock_drift_ppm) * 2.0 / 1e6);
+        if self.margin.is_zero() || self.margin < drift {
             return Err(BadTiming(format!(
-                "the margin ({:?}) must be at least 1 % of the liveness window ({:?}), to cover \
-                 clocks that run at different rates",
+                "the margin ({:?}) must be above zero and at least {drift:?}, which is how far two \
+                 clocks, each off by at most {clock_drift_ppm} ppm, drift apart within the liveness \
+                 window ({:?})",
                 self.margin, self.window
             )));
         }
@@ -93,9 +101,36 @@ impl Timing {
         u64::try_from(self.window.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
     }
 
+    /// The interval in whole milliseconds, rounded up.
+    pub fn interval_ms(self) -> u64 {
+        u64::try_from(self.heartbeat.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
     /// Until when a node may run turns whose last acknowledged heartbeat was sent at `sent`.
     pub fn right_until(self, sent: Moment) -> Moment {
         sent.after(self.window - self.margin)
+    }
+}
+
+/// How to wait after failures of the store: twice as long each time, with jitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// After the first failure.
+    pub first: Duration,
+    /// At most.
+    pub max: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { first: Duration::from_millis(10), max: Duration::from_secs(1) }
+    }
+}
+
+impl Retry {
+    /// How long to wait after so many failures before, not counting the jitter.
+    pub fn span(self, failures: u32) -> Duration {
+        self.first.saturating_mul(2u32.saturating_pow(failures.min(20))).min(self.max)
     }
 }
 
@@ -121,14 +156,18 @@ mod tests {
 
     #[test]
     fn defaults_agree_with_each_other() {
-        assert_eq!(Timing::default().check(), Ok(Timing::default()));
+        assert_eq!(Timing::default().check(CLOCK_DRIFT_PPM_DEFAULT), Ok(Timing::default()));
+        // The margin of half a second covers up to 4 % each way.
+        assert!(
+            Timing::default().check(40_000).is_ok() && Timing::default().check(42_000).is_err()
+        );
     }
 
     #[test]
     fn contradictions_are_refused() {
         let bad = |window, heartbeat, margin| {
             Timing { window: ms(window), heartbeat: ms(heartbeat), margin: ms(margin) }
-                .check()
+                .check(CLOCK_DRIFT_PPM_DEFAULT)
                 .unwrap_err()
                 .to_string()
         };

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::groups::{GroupIndex, Groups};
 use crate::record::{
-    Entry, Guard, HeartbeatRecord, Held, Key, LeaderRecord, Meta, NodeRecord, NodeState, Record,
-    ShardRecord,
+    Entry, Guard, HeartbeatRecord, Held, Key, LeaderRecord, Meta, NodeRecord, NodeState,
+    RebalancingRecord, Record, ShardRecord,
 };
 use crate::{Epoch, Incarnation, Life, NodeId, ShardId};
 
@@ -15,6 +16,10 @@ pub struct View {
     revision: u64,
     meta: Option<Meta>,
     leader: Option<(LeaderRecord, u64)>,
+    groups: Groups,
+    rebalancing: RebalancingRecord,
+    /// Shards of each group.
+    shard_count: u32,
     nodes: BTreeMap<NodeId, NodeRecord>,
     heartbeats: BTreeMap<NodeId, Beat>,
     shards: Vec<Slot>,
@@ -53,19 +58,41 @@ pub struct MemberView<'a> {
 }
 
 impl MemberView<'_> {
-    /// Whether shards may be given to it: not while it drains, nor ever to a weight of 0.
+    /// Whether shards may be given to it at all: not while it drains, nor ever to a weight of 0.
     pub fn takes_shards(&self) -> bool {
         self.record.state == NodeState::Active && self.record.profile.weight > 0
     }
 }
 
+/// What a piece of news was about, as far as it makes a difference to those who listen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct News {
+    /// Anything at all.
+    pub(crate) any: bool,
+    /// Who is a member, or what a member says of itself.
+    pub(crate) members: bool,
+    /// The groups or their rules.
+    pub(crate) groups: bool,
+}
+
+impl std::ops::BitOrAssign for News {
+    fn bitor_assign(&mut self, other: Self) {
+        self.any |= other.any;
+        self.members |= other.members;
+        self.groups |= other.groups;
+    }
+}
+
 impl View {
-    /// An empty picture of a cluster of `shards` shards.
+    /// An empty picture of a cluster of `shards` shards a group.
     pub(crate) fn new(shards: u32) -> Self {
         Self {
             revision: 0,
             meta: None,
             leader: None,
+            groups: Groups::default(),
+            rebalancing: RebalancingRecord::default(),
+            shard_count: shards,
             nodes: BTreeMap::new(),
             heartbeats: BTreeMap::new(),
             shards: vec![Slot::default(); shards as usize],
@@ -89,6 +116,36 @@ impl View {
             Some((record, revision)) => (Some(record), *revision),
             None => (None, 0),
         }
+    }
+
+    /// The shard groups.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// How far rebalancing has come.
+    pub fn rebalancing(&self) -> RebalancingRecord {
+        self.rebalancing
+    }
+
+    /// The revision of the last news of a key that is no shard; 0 without any.
+    pub(crate) fn revision_of(&self, key: &Key) -> u64 {
+        self.seen.get(key).copied().unwrap_or(0)
+    }
+
+    /// How many shards each group has.
+    pub fn shard_count(&self) -> u32 {
+        self.shard_count
+    }
+
+    /// The group that a shard belongs to.
+    pub fn group_of(&self, shard: ShardId) -> GroupIndex {
+        shard.group_and_number(self.shard_count).0
+    }
+
+    /// Whether the member may own shards of the group and is to be given some.
+    pub fn takes_shards_of(&self, member: &MemberView<'_>, group: GroupIndex) -> bool {
+        member.takes_shards() && self.groups.admits(group, &member.record.profile).is_ok()
     }
 
     /// All node records, those of dead nodes included.
@@ -134,7 +191,7 @@ impl View {
         live.then_some(MemberView { life, record })
     }
 
-    /// All shards, in order of their numbers.
+    /// All shards, in order of their numbers: those of the first group, then those of the next.
     pub fn shards(&self) -> &[Slot] {
         &self.shards
     }
@@ -171,8 +228,8 @@ impl View {
                 .get(node)
                 .map_or((0, 0), |beat| (beat.create_revision, beat.mod_revision)),
             Key::Leader => (self.leader().1, self.leader().1),
-            Key::Meta | Key::Node(_) => {
-                let revision = self.seen.get(guard.key()).copied().unwrap_or(0);
+            key @ (Key::Meta | Key::Node(_) | Key::Groups | Key::Rebalancing) => {
+                let revision = self.revision_of(key);
                 (revision, revision)
             }
         };
@@ -183,21 +240,31 @@ impl View {
         }
     }
 
-    /// Takes in what the store held; answers whether that was news.
-    pub(crate) fn apply(&mut self, entry: Entry) -> bool {
+    /// Takes in what the store held.
+    pub(crate) fn apply(&mut self, entry: Entry) -> News {
         let Entry { key, revision, held } = entry;
         self.revision = self.revision.max(revision);
         if let Key::Shard(shard) = key {
-            return self.apply_shard(shard, held);
+            return News { any: self.apply_shard(shard, held), ..News::default() };
         }
         let revision = held.as_ref().map_or(revision, |held| held.mod_revision);
         let seen = self.seen.entry(key.clone()).or_default();
         if revision <= *seen {
-            return false;
+            return News::default();
         }
         *seen = revision;
+        let members = match &key {
+            Key::Node(_) => true,
+            // One more beat changes no membership.
+            Key::Heartbeat(node) => {
+                let before = self.heartbeats.get(node).map(|beat| beat.create_revision);
+                before != held.as_ref().map(|held| held.create_revision)
+            }
+            _ => false,
+        };
+        let groups = key == Key::Groups;
         self.apply_other(key, held);
-        true
+        News { any: true, members, groups }
     }
 
     fn apply_shard(&mut self, shard: ShardId, held: Option<Held>) -> bool {
@@ -247,6 +314,20 @@ impl View {
                 }
             }
             (Key::Meta, Some(Held { record: Record::Meta(meta), .. })) => self.meta = Some(meta),
+            // Groups are only ever added, so numbers of shards stay what they are.
+            (Key::Groups, Some(Held { record: Record::Groups(groups), .. }))
+                if groups.len() >= self.groups.len() =>
+            {
+                let shards = groups.len() * self.shard_count as usize;
+                self.shards.resize(shards, Slot::default());
+                self.groups = groups;
+            }
+            (Key::Rebalancing, held) => {
+                self.rebalancing = match held.map(|held| held.record) {
+                    Some(Record::Rebalancing(record)) => record,
+                    _ => RebalancingRecord::default(),
+                };
+            }
             // The meta key is never deleted; a record under another one's key is none of ours.
             _ => {}
         }
@@ -254,7 +335,7 @@ impl View {
 
     /// Takes in everything that the store held at `revision`: what is not among `entries` was
     /// absent then.
-    pub(crate) fn apply_snapshot(&mut self, revision: u64, entries: Vec<Entry>) {
+    pub(crate) fn apply_snapshot(&mut self, revision: u64, mut entries: Vec<Entry>) {
         let present: std::collections::BTreeSet<Key> =
             entries.iter().map(|entry| entry.key.clone()).collect();
         let nodes = self.nodes.keys().cloned().map(Key::Node);
@@ -262,6 +343,10 @@ impl View {
         let gone: Vec<Key> = nodes.chain(beats).filter(|key| !present.contains(key)).collect();
         for key in gone {
             self.apply(Entry { key, revision, held: None });
+        }
+        // The groups say how many shards there are.
+        if let Some(groups) = entries.iter().position(|entry| entry.key == Key::Groups) {
+            self.apply(entries.swap_remove(groups));
         }
         for entry in entries {
             self.apply(entry);

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use greenroom_core::record::{
-    HeartbeatRecord, Key, LeaderRecord, Meta, NodeProfile, NodeRecord, NodeState, Record,
-    ShardRecord,
+    HeartbeatRecord, Key, LeaderRecord, Meta, NodeProfile, NodeRecord, NodeState,
+    RebalancingRecord, Record, ShardRecord,
 };
-use greenroom_core::{Epoch, Incarnation, Life, NodeId, Term};
+use greenroom_core::{
+    Epoch, Group, Groups, Incarnation, Labels, Life, NodeId, PlacementRule, Term,
+};
 use serde::{Deserialize, Serialize};
 
 pub(super) fn encode(record: &Record) -> Bytes {
@@ -17,6 +19,8 @@ pub(super) fn encode(record: &Record) -> Bytes {
         Record::Node(node) => serde_json::to_vec(&NodeJson::from(node)),
         Record::Heartbeat(heartbeat) => serde_json::to_vec(&HeartbeatJson::from(heartbeat)),
         Record::Leader(leader) => serde_json::to_vec(&LeaderJson::from(leader)),
+        Record::Groups(groups) => serde_json::to_vec(&GroupsJson::from(groups)),
+        Record::Rebalancing(record) => serde_json::to_vec(&RebalancingJson::from(*record)),
         Record::Shard(shard) => serde_json::to_vec(&ShardJson::from(shard)),
     };
     // Plain structs of strings and numbers have no way to fail.
@@ -37,6 +41,8 @@ pub(super) enum Unreadable {
     Json(#[from] serde_json::Error),
     #[error("{0}")]
     Name(#[from] greenroom_core::BadName),
+    #[error("{0}")]
+    Groups(#[from] greenroom_core::BadGroups),
     #[error("`{0}` is no state of a node")]
     State(String),
     #[error("{0} is beyond all counting")]
@@ -51,6 +57,10 @@ pub(super) fn decode(key: &Key, value: &[u8]) -> Result<Record, Unreadable> {
             Record::Heartbeat(serde_json::from_slice::<HeartbeatJson>(value)?.into())
         }
         Key::Leader => Record::Leader(serde_json::from_slice::<LeaderJson<'_>>(value)?.try_into()?),
+        Key::Groups => Record::Groups(serde_json::from_slice::<GroupsJson>(value)?.try_into()?),
+        Key::Rebalancing => {
+            Record::Rebalancing(serde_json::from_slice::<RebalancingJson>(value)?.into())
+        }
         Key::Shard(_) => Record::Shard(serde_json::from_slice::<ShardJson<'_>>(value)?.try_into()?),
     })
 }
@@ -140,21 +150,23 @@ struct HeartbeatJson {
     nonce: u64,
     #[serde(default)]
     window_ms: u64,
+    #[serde(default)]
+    interval_ms: u64,
 }
 
 impl From<&HeartbeatRecord> for HeartbeatJson {
     fn from(heartbeat: &HeartbeatRecord) -> Self {
         let incarnation = heartbeat.incarnation.map(|incarnation| incarnation.0);
-        let HeartbeatRecord { sequence, nonce, window_ms, .. } = *heartbeat;
-        Self { incarnation, sequence, nonce, window_ms }
+        let HeartbeatRecord { sequence, nonce, window_ms, interval_ms, .. } = *heartbeat;
+        Self { incarnation, sequence, nonce, window_ms, interval_ms }
     }
 }
 
 impl From<HeartbeatJson> for HeartbeatRecord {
     fn from(heartbeat: HeartbeatJson) -> Self {
         let incarnation = heartbeat.incarnation.map(Incarnation);
-        let HeartbeatJson { sequence, nonce, window_ms, .. } = heartbeat;
-        Self { incarnation, sequence, nonce, window_ms }
+        let HeartbeatJson { sequence, nonce, window_ms, interval_ms, .. } = heartbeat;
+        Self { incarnation, sequence, nonce, window_ms, interval_ms }
     }
 }
 
@@ -208,7 +220,7 @@ struct ShardJson<'a> {
     owner: Option<LifeJson<'a>>,
     epoch: u64,
     #[serde(default)]
-    pinned: bool,
+    pinned: Option<Cow<'a, str>>,
     since_ms: u64,
     reason: Cow<'a, str>,
 }
@@ -219,7 +231,7 @@ impl<'a> From<&'a ShardRecord> for ShardJson<'a> {
             target: shard.target.as_ref().map(|node| node.as_str().into()),
             owner: shard.owner.as_ref().map(LifeJson::from),
             epoch: shard.epoch.0,
-            pinned: shard.pinned,
+            pinned: shard.pin.as_ref().map(|node| node.as_str().into()),
             since_ms: shard.since_ms,
             reason: Cow::Borrowed(&shard.reason),
         }
@@ -234,9 +246,68 @@ impl TryFrom<ShardJson<'_>> for ShardRecord {
             target: shard.target.map(|node| NodeId::new(&*node)).transpose()?,
             owner: shard.owner.map(Life::try_from).transpose()?,
             epoch: Epoch(counter(shard.epoch)?),
-            pinned: shard.pinned,
+            pin: shard.pinned.map(|node| NodeId::new(&*node)).transpose()?,
             since_ms: shard.since_ms,
-            reason: Cow::Owned(shard.reason.into_owned()),
+            reason: shard.reason.into(),
         })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct GroupsJson {
+    groups: Vec<GroupJson>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GroupJson {
+    name: String,
+    kinds: Vec<String>,
+    #[serde(default)]
+    require: Labels,
+    #[serde(default)]
+    prefer: Labels,
+}
+
+impl From<&Groups> for GroupsJson {
+    fn from(groups: &Groups) -> Self {
+        let groups = groups.as_slice().iter().cloned().map(|group| GroupJson {
+            name: group.name,
+            kinds: group.kinds,
+            require: group.rule.require,
+            prefer: group.rule.prefer,
+        });
+        Self { groups: groups.collect() }
+    }
+}
+
+impl TryFrom<GroupsJson> for Groups {
+    type Error = Unreadable;
+
+    fn try_from(json: GroupsJson) -> Result<Self, Unreadable> {
+        let groups = json.groups.into_iter().map(|group| Group {
+            name: group.name,
+            kinds: group.kinds,
+            rule: PlacementRule { require: group.require, prefer: group.prefer },
+        });
+        let groups: Vec<Group> = groups.collect();
+        Ok(Self::new(&groups)?)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct RebalancingJson {
+    under_way: bool,
+    held: bool,
+}
+
+impl From<RebalancingRecord> for RebalancingJson {
+    fn from(RebalancingRecord { under_way, held }: RebalancingRecord) -> Self {
+        Self { under_way, held }
+    }
+}
+
+impl From<RebalancingJson> for RebalancingRecord {
+    fn from(RebalancingJson { under_way, held }: RebalancingJson) -> Self {
+        Self { under_way, held }
     }
 }

@@ -11,6 +11,7 @@ fn node(id: &str, incarnation: u64, state: NodeState) -> (String, Node) {
         http_address: None,
         weight: 1,
         zone: None,
+        labels: BTreeMap::new(),
         kinds: Vec::new(),
         version: "0.1.0".to_owned(),
     };
@@ -31,6 +32,7 @@ fn view(shards: &[Sides]) -> ClusterView {
         number,
         target: target.map(str::to_owned),
         owner: owner.map(|(node, incarnation)| life(node, incarnation)),
+        pin: (number == 3).then(|| "a".to_owned()),
         epoch: 1,
         reason: String::new(),
         since_ms: None,
@@ -46,6 +48,9 @@ fn view(shards: &[Sides]) -> ClusterView {
             node("b", 20, NodeState::Draining),
             node("c", 30, NodeState::Dead),
         ]),
+        groups: Vec::new(),
+        shard_count: 1,
+        rebalancing_held: false,
         shards: (0..).zip(shards).map(shard).collect(),
     }
 }
@@ -124,7 +129,8 @@ fn shares_and_totals_count_each_side_of_a_move() {
     assert_eq!(view.shares(), expected);
     assert_eq!(view.shares()["a"].in_motion(), 3);
 
-    let expected = Totals { shards: 6, owned: 3, in_motion: 3, without_owner: 3, orphans: 2 };
+    let expected =
+        Totals { shards: 6, owned: 3, in_motion: 3, without_owner: 3, orphans: 2, pinned: 1 };
     assert_eq!(view.totals(), expected);
     let orphans: Vec<u32> = view.orphans().map(|shard| shard.number).collect();
     assert_eq!(orphans, [4, 5]);

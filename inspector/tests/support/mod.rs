@@ -1,17 +1,31 @@
-//! A real server of the service `Inspect`, which answers what the test gave it.
+//! A real server of the services `Inspect` and `Operate`, which answers what the test gave it.
+
+// Each test file is a crate of its own and uses a part of this.
+#![allow(dead_code)]
+
+pub(crate) mod command;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use greenroom_proto::v1;
 use greenroom_proto::v1::inspect_server::{Inspect, InspectServer};
+use greenroom_proto::v1::operate_server::{Operate, OperateServer};
 use tokio::runtime::Runtime;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-/// Serves one snapshot, and one actor's placement, until it is dropped.
+/// The token of the fixed node.
+pub(crate) const TOKEN: &str = "correct-horse-battery";
+
+/// Serves one snapshot, one actor's placement, some decisions and a topology until it is dropped,
+/// and notes what it is ordered.
 pub(crate) struct FixedNode {
     /// Where it listens.
     pub(crate) address: String,
     runtime: Runtime,
+    orders: Arc<Mutex<Vec<String>>>,
 }
 
 impl FixedNode {
@@ -28,20 +42,30 @@ impl FixedNode {
             let address = incoming.local_addr().expect("bound").to_string();
             (incoming, address)
         };
-        let server = Server::builder().add_service(InspectServer::new(Fixed { snapshot }));
+        let orders = Arc::default();
+        let fixed = Fixed { snapshot, orders: Arc::clone(&orders) };
+        let server = Server::builder()
+            .add_service(InspectServer::new(fixed.clone()))
+            .add_service(OperateServer::new(fixed));
         runtime.spawn(server.serve_with_incoming(incoming));
-        Self { address, runtime }
+        Self { address, runtime, orders }
     }
 
     /// Runs a future beside the server.
-    #[allow(dead_code, reason = "each test file compiles this module for itself")]
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
+
+    /// The orders that came with the token, in words.
+    pub(crate) fn orders(&self) -> Vec<String> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
+#[derive(Clone)]
 struct Fixed {
     snapshot: v1::ClusterSnapshot,
+    orders: Arc<Mutex<Vec<String>>>,
 }
 
 #[tonic::async_trait]
@@ -72,9 +96,169 @@ impl Inspect for Fixed {
             _ => Err(Status::invalid_argument(format!("`{kind}`\nis no kind"))),
         }
     }
+
+    async fn decisions(
+        &self,
+        request: Request<v1::DecisionsRequest>,
+    ) -> Result<Response<v1::DecisionsReply>, Status> {
+        let v1::DecisionsRequest { shard, limit, .. } = request.into_inner();
+        let mut decisions = decisions();
+        if shard.is_some_and(|shard| shard != 1) {
+            decisions.remove(0);
+        }
+        let limit = if limit == 0 { usize::MAX } else { limit as usize };
+        let decisions = decisions.split_off(decisions.len().saturating_sub(limit));
+        Ok(Response::new(v1::DecisionsReply { node: self.snapshot.node.clone(), decisions }))
+    }
+
+    async fn export(
+        &self,
+        _request: Request<v1::ExportRequest>,
+    ) -> Result<Response<v1::Topology>, Status> {
+        Ok(Response::new(topology()))
+    }
 }
 
-/// A cluster of four shards: one at rest, one that leaves a draining node, one orphan whose target
+impl Fixed {
+    fn note<M>(
+        &self,
+        request: Request<M>,
+        words: impl FnOnce(M) -> String,
+    ) -> Result<Response<v1::OrderReply>, Status> {
+        let given = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        if given != Some(format!("Bearer {TOKEN}").as_str()) {
+            return Err(Status::unauthenticated("the order carries no token"));
+        }
+        let words = words(request.into_inner());
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(words);
+        Ok(Response::new(v1::OrderReply { by: "node-b".to_owned() }))
+    }
+}
+
+#[tonic::async_trait]
+impl Operate for Fixed {
+    async fn pin(
+        &self,
+        request: Request<v1::PinRequest>,
+    ) -> Result<Response<v1::OrderReply>, Status> {
+        self.note(request, |pin| format!("pin {:?} {:?}", pin.shards, pin.node))
+    }
+
+    async fn unpin(
+        &self,
+        request: Request<v1::UnpinRequest>,
+    ) -> Result<Response<v1::OrderReply>, Status> {
+        self.note(request, |unpin| format!("unpin {:?}", unpin.shards))
+    }
+
+    async fn r#move(
+        &self,
+        request: Request<v1::MoveRequest>,
+    ) -> Result<Response<v1::OrderReply>, Status> {
+        if request.get_ref().to == "node-z" {
+            return Err(Status::not_found("no live node is named node-z"));
+        }
+        self.note(request, |to| format!("move {:?} {:?}", to.shards, to.to))
+    }
+
+    async fn drain(
+        &self,
+        request: Request<v1::DrainRequest>,
+    ) -> Result<Response<v1::OrderReply>, Status> {
+        self.note(request, |drain| format!("drain {:?} {}", drain.node, drain.undo))
+    }
+
+    async fn hold(
+        &self,
+        request: Request<v1::HoldRequest>,
+    ) -> Result<Response<v1::OrderReply>, Status> {
+        self.note(request, |hold| format!("hold {}", !hold.resume))
+    }
+
+    async fn rule(
+        &self,
+        request: Request<v1::RuleRequest>,
+    ) -> Result<Response<v1::OrderReply>, Status> {
+        self.note(request, |rule| {
+            let v1::RuleRequest { group, require, prefer, force } = rule;
+            format!("rule {group:?} {require:?} {prefer:?} {force}")
+        })
+    }
+}
+
+fn decisions() -> Vec<v1::Decision> {
+    let step = v1::DecidedMove {
+        shard: 1,
+        from: "node-b".to_owned(),
+        to: "node-a".to_owned(),
+        reason: "its node drains".to_owned(),
+    };
+    let decision = |number, times, kind: &str, text: &str, moves| v1::Decision {
+        number,
+        term: 3,
+        at_ms: 1_767_225_600_000 + number,
+        last_ms: 1_767_225_599_999 + number + times,
+        times,
+        kind: kind.to_owned(),
+        text: text.to_owned(),
+        moves,
+    };
+    let held = "no rebalancing of group default: an operator holds it";
+    vec![
+        decision(41, 1, "moves", "gave 1 shards new targets", vec![step]),
+        decision(42, 12, "idle", held, Vec::new()),
+    ]
+}
+
+/// What the fixed node exports.
+pub(crate) fn topology() -> v1::Topology {
+    let shard = |shard, owner: &str, epoch| v1::TopologyShard {
+        group: "default".to_owned(),
+        shard,
+        target: "node-a".to_owned(),
+        owner: owner.to_owned(),
+        epoch,
+        pin: String::new(),
+    };
+    let node = |node: &str, state: &str| v1::TopologyNode {
+        node: node.to_owned(),
+        state: state.to_owned(),
+        weight: 1,
+        ..v1::TopologyNode::default()
+    };
+    v1::Topology {
+        format: 1,
+        cluster: "shop".to_owned(),
+        revision: 214,
+        taken_ms: 1_767_225_600_000,
+        shard_count: 2,
+        groups: groups(),
+        nodes: vec![node("node-a", "active"), node("node-b", "draining")],
+        shards: vec![shard(0, "node-a", 2), shard(1, "node-b", 4)],
+    }
+}
+
+fn labels(labels: &[(&str, &str)]) -> BTreeMap<String, String> {
+    labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn groups() -> Vec<v1::Group> {
+    vec![
+        v1::Group {
+            name: "default".to_owned(),
+            kinds: vec!["bank.account".to_owned(), "cart".to_owned()],
+            ..v1::Group::default()
+        },
+        v1::Group {
+            name: "gpu".to_owned(),
+            kinds: vec!["ml.model".to_owned()],
+            require: labels(&[("make", "h1")]),
+            prefer: labels(&[("disk", "ssd")]),
+        },
+    ]
+}
+
+/// A cluster of two groups of two shards each: one at rest and pinned, one that leaves a draining node, one orphan whose target
 /// nobody knows, one that a node's earlier life owned.
 pub(crate) fn shop() -> v1::ClusterSnapshot {
     v1::ClusterSnapshot {
@@ -93,6 +277,7 @@ pub(crate) fn shop() -> v1::ClusterSnapshot {
                 zone: String::new(),
                 kinds: vec!["cart".to_owned()],
                 version: "0.1.0".to_owned(),
+                labels: BTreeMap::new(),
             },
             v1::Node {
                 node: "node-a".to_owned(),
@@ -104,14 +289,21 @@ pub(crate) fn shop() -> v1::ClusterSnapshot {
                 zone: "eu-1".to_owned(),
                 kinds: vec!["bank.account".to_owned(), "cart".to_owned()],
                 version: "0.1.0".to_owned(),
+                labels: labels(&[("disk", "ssd"), ("make", "h1")]),
             },
         ],
         shards: vec![
-            shard(0, "node-a", ("node-a", 105), 2, "it had no live node"),
+            v1::Shard {
+                pin: "node-a".to_owned(),
+                ..shard(0, "node-a", ("node-a", 105), 2, "it had no live node")
+            },
             shard(1, "node-a", ("node-b", 88), 4, "its node drains"),
             shard(2, "node-z", ("", 0), 0, ""),
             shard(3, "node-a", ("node-a", 7), 1, "it had no live node"),
         ],
+        groups: groups(),
+        shard_count: 2,
+        rebalancing_held: true,
     }
 }
 
@@ -124,10 +316,11 @@ fn shard(shard: u32, target: &str, owner: (&str, u64), epoch: u64, reason: &str)
         epoch,
         reason: reason.to_owned(),
         since_ms: if epoch == 0 { 0 } else { 1_767_225_600_000 + epoch },
+        pin: String::new(),
     }
 }
 
-/// The largest cluster there may be, with long names and reasons.
+/// One group of the largest cluster there may be, with long names and reasons.
 pub(crate) fn largest() -> v1::ClusterSnapshot {
     let node = "a-node-with-a-long-name-in-some-namespace.cluster.example";
     let reason = "the node was further below its goal than any other of the cluster";
@@ -135,6 +328,8 @@ pub(crate) fn largest() -> v1::ClusterSnapshot {
         shards: (0..65_536)
             .map(|number| shard(number, node, (node, u64::MAX), u64::MAX / 2, reason))
             .collect(),
+        groups: groups().into_iter().take(1).collect(),
+        shard_count: 65_536,
         ..shop()
     }
 }

@@ -45,7 +45,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     /// Takes a call: starts its turn at once if nothing is before it, else queues it.
     pub(super) fn submit(
         self: &Arc<Self>,
-        shared: &Arc<Shared>,
+        shared: &Arc<Shared<A, I>>,
         job: Job,
         permit: OwnedPermit,
         cx: &mut TaskContext<'_>,
@@ -75,7 +75,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     /// Polls the turn once here; hands it to the executor if it waits, or if the stack is deep.
     fn run_inline(
         self: &Arc<Self>,
-        shared: &Arc<Shared>,
+        shared: &Arc<Shared<A, I>>,
         start: Start<A>,
         cx: &mut TaskContext<'_>,
     ) {
@@ -99,7 +99,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         }
     }
 
-    pub(super) fn spawn_all(self: &Arc<Self>, shared: &Arc<Shared>, starts: Vec<Start<A>>) {
+    pub(super) fn spawn_all(self: &Arc<Self>, shared: &Arc<Shared<A, I>>, starts: Vec<Start<A>>) {
         for start in starts {
             let (cell, same) = (Arc::clone(self), Arc::clone(shared));
             shared.runtime.spawn(cell.run_on(same, vec![start]));
@@ -107,7 +107,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     }
 
     /// Goes on with what may start, until nothing may.
-    async fn run_on(self: Arc<Self>, shared: Arc<Shared>, mut starts: Vec<Start<A>>) {
+    async fn run_on(self: Arc<Self>, shared: Arc<Shared<A, I>>, mut starts: Vec<Start<A>>) {
         for turn in 1.. {
             let Some(first) = starts.pop() else { return };
             self.spawn_all(&shared, starts);
@@ -119,7 +119,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     }
 
     /// Puts the actor back after a turn of its own; answers with what may start now.
-    pub(super) fn put_back(&self, shared: &Shared, actor: Option<Arc<A>>) -> Vec<Start<A>> {
+    pub(super) fn put_back(&self, shared: &Shared<A, I>, actor: Option<Arc<A>>) -> Vec<Start<A>> {
         let put_back = self.mailbox.lock().put_back(actor);
         put_back.unwrap_or_else(|dropped| {
             // Its turn was revoked, and the cell cleared: the actor ends here, without a farewell.
@@ -132,7 +132,11 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
 
     /// Deactivates the actor if it has not been used since `before`. Returns whether the cell may
     /// leave the directory, where the caller then calls [`Cell::retire`].
-    pub(super) async fn passivate(self: &Arc<Self>, shared: &Arc<Shared>, before: Instant) -> bool {
+    pub(super) async fn passivate(
+        self: &Arc<Self>,
+        shared: &Arc<Shared<A, I>>,
+        before: Instant,
+    ) -> bool {
         let unused = self.mailbox.lock().take_unused(before);
         let actor = match unused {
             Unused::Actor(actor) => actor,
@@ -163,7 +167,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
 
     pub(super) async fn deactivate(
         &self,
-        shared: &Shared,
+        shared: &Shared<A, I>,
         actor: Arc<A>,
         reason: DeactivateReason,
     ) {

@@ -21,6 +21,7 @@ use super::cell::{Cell, Moved};
 use super::turn::{Job, Submitted};
 use crate::actor::{Actor, DeactivateReason};
 use crate::interface::{Dispatch, InterfaceSpec};
+use crate::load::{Counted, Counts, Tally};
 use crate::router::{Router, WeakRouter};
 
 /// Most actors of a shard that are deactivated at the same time.
@@ -52,16 +53,34 @@ impl Default for KindOptions {
 }
 
 /// What all cells of a kind share.
-pub(super) struct Shared {
+pub(super) struct Shared<A, I> {
     pub(super) options: KindOptions,
     /// The node's, on which all turns that wait go on.
     pub(super) runtime: Handle,
     pub(super) right: Arc<RightToRun>,
     router: Arc<OnceLock<WeakRouter>>,
     active: AtomicUsize,
+    /// By number within the kind's group.
+    shards: Box<[Slot<A, I>]>,
+    /// Which group that is; known with the first call, and the same for good.
+    group: OnceLock<u32>,
 }
 
-impl Shared {
+/// What there is of a kind in a shard. In a cache line of its own, which a call takes for the lock:
+/// it has the tally then already, and gets in the way of no other shard.
+#[repr(align(64))]
+struct Slot<A, I> {
+    cells: Mutex<Cells<A, I>>,
+    tally: Tally,
+}
+
+impl<A, I> Default for Slot<A, I> {
+    fn default() -> Self {
+        Self { cells: Mutex::default(), tally: Tally::default() }
+    }
+}
+
+impl<A, I> Shared<A, I> {
     /// The way to other actors; `None` only while the node is being taken down.
     pub(super) fn router(&self) -> Option<Router> {
         self.router.get()?.upgrade()
@@ -73,6 +92,26 @@ impl Shared {
 
     pub(super) fn deactivated(&self) {
         self.active.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Where the turns in a shard of the kind's group are counted.
+    pub(super) fn tally(&self, shard: u32) -> &Tally {
+        &self.slot(shard).tally
+    }
+
+    fn slot(&self, shard: u32) -> &Slot<A, I> {
+        &self.shards[(shard % self.count()) as usize]
+    }
+
+    /// Number of shards of a group.
+    fn count(&self) -> u32 {
+        self.shards.len() as u32
+    }
+
+    /// The cells of a shard, if it is of the kind's group.
+    fn cells(&self, shard: u32) -> Option<&Mutex<Cells<A, I>>> {
+        let ours = *self.group.get()? == shard / self.count();
+        ours.then(|| &self.slot(shard).cells)
     }
 }
 
@@ -94,14 +133,16 @@ pub(crate) trait Hosted: Send + Sync {
 
     /// Actors in memory.
     fn active_len(&self) -> usize;
+
+    /// Adds what was counted since the last time, and the actors in memory, by shard.
+    fn take_counts(&self, counts: &mut Counts);
 }
 
 type Cells<A, I> = HashMap<Arc<str>, Arc<Cell<A, I>>, FnvBuildHasher>;
 
 /// All actors of one kind on this node.
 pub(crate) struct Directory<A, I> {
-    shards: Box<[Mutex<Cells<A, I>>]>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<A, I>>,
 }
 
 impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
@@ -112,19 +153,29 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
         router: Arc<OnceLock<WeakRouter>>,
     ) -> Self {
         Self {
-            shards: (0..shards).map(|_| Mutex::default()).collect(),
             shared: Arc::new(Shared {
                 options,
                 runtime: Handle::current(),
                 right,
                 router,
                 active: AtomicUsize::new(0),
+                shards: (0..shards).map(|_| Slot::default()).collect(),
+                group: OnceLock::new(),
             }),
         }
     }
 
+    /// The shards, each with its slot, once the group is known.
+    fn slots(&self) -> impl Iterator<Item = (u32, &Slot<A, I>)> {
+        let group = self.shared.group.get();
+        let first = group.map(|group| group * self.shared.count());
+        first.into_iter().flat_map(|first| (first..).zip(&self.shared.shards))
+    }
+
     fn cell(&self, id: &ActorId, shard: u32) -> Arc<Cell<A, I>> {
-        let mut cells = self.shards[shard as usize].lock();
+        let shared = &self.shared;
+        shared.group.get_or_init(|| shard / shared.count());
+        let mut cells = shared.slot(shard).cells.lock();
         if let Some(cell) = cells.get(id.key()) {
             return Arc::clone(cell);
         }
@@ -133,18 +184,16 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
         cell
     }
 
-    fn take_out(&self, shard: usize) -> Vec<Arc<Cell<A, I>>> {
-        let cells = std::mem::take(&mut *self.shards[shard].lock());
-        cells.into_values().collect()
+    fn take_out(cells: &Mutex<Cells<A, I>>) -> Vec<Arc<Cell<A, I>>> {
+        std::mem::take(&mut *cells.lock()).into_values().collect()
     }
 
     /// One round of passivation.
     async fn passivate_once(&self, gates: &Arc<Gates>) {
         let before = Instant::now() - self.shared.options.idle_timeout;
-        let shards =
-            (0..gates.shards()).filter(|shard| !self.shards[*shard as usize].lock().is_empty());
-        let cells = shards.flat_map(|shard| {
-            let cells: Vec<_> = self.shards[shard as usize].lock().values().cloned().collect();
+        let shards = self.slots().filter(|(_, slot)| !slot.cells.lock().is_empty());
+        let cells = shards.flat_map(|(shard, slot)| {
+            let cells: Vec<_> = slot.cells.lock().values().cloned().collect();
             cells.into_iter().map(move |cell| (shard, cell))
         });
         stream::iter(cells)
@@ -165,7 +214,8 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
         // Without a permit the shard is on its way out, and deactivates its actors itself.
         let Ok(_permit) = gates.enter_owned(shard) else { return };
         if cell.passivate(&self.shared, before).await {
-            let mut cells = self.shards[shard as usize].lock();
+            let Some(cells) = self.shared.cells(shard) else { return };
+            let mut cells = cells.lock();
             let same = cells.get(cell.id.key()).is_some_and(|other| Arc::ptr_eq(other, cell));
             if same && cell.retire() {
                 cells.remove(cell.id.key());
@@ -192,7 +242,7 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
     }
 
     fn deactivate_shard(&self, shard: ShardId) -> Option<BoxFuture<'static, ()>> {
-        let cells = self.take_out(shard.0 as usize);
+        let cells = Self::take_out(self.shared.cells(shard.0)?);
         if cells.is_empty() {
             return None;
         }
@@ -213,8 +263,8 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
     }
 
     fn drop_all(&self) {
-        for shard in 0..self.shards.len() {
-            for cell in self.take_out(shard) {
+        for slot in &self.shared.shards {
+            for cell in Self::take_out(&slot.cells) {
                 if cell.clear().is_some() {
                     self.shared.deactivated();
                 }
@@ -235,5 +285,15 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
 
     fn active_len(&self) -> usize {
         self.shared.active.load(Ordering::Relaxed)
+    }
+
+    fn take_counts(&self, counts: &mut Counts) {
+        for (shard, slot) in self.slots() {
+            let activations = slot.cells.lock().len();
+            let counted = Counted { activations, ..slot.tally.take() };
+            if counted != Counted::default() {
+                counts.entry(ShardId(shard)).or_default().add(counted);
+            }
+        }
     }
 }

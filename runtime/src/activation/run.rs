@@ -19,6 +19,7 @@ use crate::ambient::{Ambient, Within};
 use crate::context::Context;
 use crate::failure::{Failure, FailureCode};
 use crate::interface::{Access, Dispatch};
+use crate::load::Begun;
 use crate::payload::Outcome;
 
 /// The answer, unless nobody waits for it any more, and what may start after the turn.
@@ -31,13 +32,18 @@ struct Leave<'a> {
 }
 
 impl Leave<'_> {
-    /// The job, if its turn may start now; else the answer, unless nobody waits for it.
-    fn check(&self, shared: &Shared, job: Job) -> Result<Job, Option<Answer>> {
+    /// The job, if its turn may start now, and what that counts for; else the answer, unless nobody
+    /// waits for it.
+    fn check<'s, A, I>(
+        &self,
+        shared: &'s Shared<A, I>,
+        job: Job,
+    ) -> Result<(Job, Begun<'s>), Option<Answer>> {
         if !job.one_way && self.reply.is_closed() {
             return Err(None);
         }
         match may_start(self.permit, &shared.right, job.deadline) {
-            Ok(()) => Ok(job),
+            Ok(at) => Ok((job, Begun { tally: shared.tally(self.permit.shard()), at })),
             Err(failure) => Err(Some(Answer::Bounced(failure, job.arguments))),
         }
     }
@@ -47,7 +53,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     /// Runs one turn and answers it; returns what may start after it.
     pub(super) async fn turn(
         self: Arc<Self>,
-        shared: Arc<Shared>,
+        shared: Arc<Shared<A, I>>,
         start: Start<A>,
     ) -> Vec<Start<A>> {
         let Start { queued, with } = start;
@@ -69,23 +75,23 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
 
     async fn run(
         self: &Arc<Self>,
-        shared: &Arc<Shared>,
+        shared: &Arc<Shared<A, I>>,
         job: Job,
         leave: &Leave<'_>,
         with: With<A>,
     ) -> Ran<A> {
-        let job = match leave.check(shared, job) {
-            Ok(job) => job,
+        let (job, begun) = match leave.check(shared, job) {
+            Ok(begun) => begun,
             Err(answer) => return (answer, self.give_back(shared, with)),
         };
         match with {
             With::Nobody => self.first_turn(shared, job, leave).await,
-            With::Alone(actor) => self.write_turn(shared, job, actor).await,
-            With::Beside(actor) => self.read_turn(shared, job, actor).await,
+            With::Alone(actor) => self.write_turn(shared, job, begun, actor).await,
+            With::Beside(actor) => self.read_turn(shared, job, begun, actor).await,
         }
     }
 
-    fn give_back(&self, shared: &Shared, with: With<A>) -> Vec<Start<A>> {
+    fn give_back(&self, shared: &Shared<A, I>, with: With<A>) -> Vec<Start<A>> {
         match with {
             With::Nobody => self.put_back(shared, None),
             With::Alone(actor) => self.put_back(shared, Some(actor)),
@@ -96,7 +102,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         }
     }
 
-    fn reader_left(&self, shared: &Shared, healthy: bool) -> Vec<Start<A>> {
+    fn reader_left(&self, shared: &Shared<A, I>, healthy: bool) -> Vec<Start<A>> {
         let (next, lost) = self.mailbox.lock().reader_left(healthy);
         if lost.is_some() {
             shared.deactivated();
@@ -107,7 +113,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     /// Brings the actor to life for this call.
     async fn first_turn(
         self: &Arc<Self>,
-        shared: &Arc<Shared>,
+        shared: &Arc<Shared<A, I>>,
         job: Job,
         leave: &Leave<'_>,
     ) -> Ran<A> {
@@ -120,12 +126,12 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         };
         shared.activated();
         // It may have taken long.
-        let job = match leave.check(shared, job) {
-            Ok(job) => job,
+        let (job, begun) = match leave.check(shared, job) {
+            Ok(begun) => begun,
             Err(answer) => return (answer, self.put_back(shared, Some(actor))),
         };
         if job.access == Access::Write {
-            return self.write_turn(shared, job, actor).await;
+            return self.write_turn(shared, job, begun, actor).await;
         }
         let Some(beside) = self.mailbox.lock().share(&actor) else {
             shared.deactivated();
@@ -133,14 +139,21 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
             return (Some(answer), Vec::new());
         };
         self.spawn_all(shared, beside);
-        self.read_turn(shared, job, actor).await
+        self.read_turn(shared, job, begun, actor).await
     }
 
-    async fn write_turn(&self, shared: &Shared, job: Job, mut actor: Arc<A>) -> Ran<A> {
+    async fn write_turn(
+        &self,
+        shared: &Shared<A, I>,
+        job: Job,
+        begun: Begun<'_>,
+        mut actor: Arc<A>,
+    ) -> Ran<A> {
         let (ambient, mut context) = (job.ambient(), self.context(shared, &job));
         let alone = Arc::get_mut(&mut actor).expect("a write turn is alone");
         let turn = I::write(alone, job.method, &mut context, job.arguments);
-        let outcome = AssertUnwindSafe(Within::new(ambient, turn)).catch_unwind().await;
+        let turn = AssertUnwindSafe(Within::new(ambient, turn)).catch_unwind();
+        let outcome = begun.count(turn).await;
         let (outcome, survivor) = match outcome {
             Ok(outcome) => (outcome, Some(actor)),
             Err(_) => {
@@ -151,10 +164,17 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         (Some(Answer::Done(outcome)), self.put_back(shared, survivor))
     }
 
-    async fn read_turn(&self, shared: &Shared, job: Job, actor: Arc<A>) -> Ran<A> {
+    async fn read_turn(
+        &self,
+        shared: &Shared<A, I>,
+        job: Job,
+        begun: Begun<'_>,
+        actor: Arc<A>,
+    ) -> Ran<A> {
         let (ambient, mut context) = (job.ambient(), self.context(shared, &job));
         let turn = I::read(&actor, job.method, &mut context, job.arguments);
-        let outcome = AssertUnwindSafe(Within::new(ambient, turn)).catch_unwind().await;
+        let turn = AssertUnwindSafe(Within::new(ambient, turn)).catch_unwind();
+        let outcome = begun.count(turn).await;
         // Let go before the next `&mut self` turn may start.
         drop(actor);
         let next = self.reader_left(shared, outcome.is_ok());
@@ -162,13 +182,13 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         (Some(Answer::Done(outcome)), next)
     }
 
-    fn context(&self, shared: &Shared, job: &Job) -> Context {
+    fn context(&self, shared: &Shared<A, I>, job: &Job) -> Context {
         Context::new(self.id.clone(), job.deadline, shared.router())
     }
 
     /// Activates as a part of the call that needs it: calls made meanwhile inherit its deadline and
     /// chain, as those of a turn do.
-    async fn activate(&self, shared: &Shared, mut ambient: Ambient) -> Result<A, Failure> {
+    async fn activate(&self, shared: &Shared<A, I>, mut ambient: Ambient) -> Result<A, Failure> {
         let router = shared.router();
         let mut activating = Activating::new(&self.id, router.as_ref());
         let longest = Instant::now() + shared.options.activation_timeout;

@@ -68,12 +68,12 @@ impl Job {
     }
 }
 
-/// The check before a turn: whether it may start at all.
+/// The check before a turn: whether it may start at all. Answers with the time, which it had to read.
 pub(super) fn may_start(
     permit: &OwnedPermit,
     right: &RightToRun,
     deadline: Instant,
-) -> Result<(), Failure> {
+) -> Result<Instant, Failure> {
     let refuse = |code, message: &str| Err(Failure::new(code, message));
     if !permit.is_valid() {
         return refuse(FailureCode::NotOwner, "the actor's shard moved away");
@@ -81,10 +81,11 @@ pub(super) fn may_start(
     if !right.holds() {
         return refuse(FailureCode::NotOwner, "the node has lost its right to run");
     }
-    if deadline <= Instant::now() {
+    let now = Instant::now();
+    if deadline <= now {
         return refuse(FailureCode::Timeout, "the deadline passed before the turn began");
     }
-    Ok(())
+    Ok(now)
 }
 
 /// The check after a turn, before anything of it is acknowledged.

@@ -1,17 +1,19 @@
 //! Reads the configuration from `GREENROOM_*` variables.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use greenroom_cluster::StoreConfig;
 use greenroom_cluster::store::{EtcdOptions, MemoryStore};
-use greenroom_core::NodeId;
+use greenroom_core::planner::Strategy;
+use greenroom_core::{Labels, NodeId};
 use serde::Deserialize;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Token};
 use crate::router::CallLimits;
 
-/// The variables as they are written.
-#[derive(Debug, Default, Deserialize)]
+/// The variables as they are written. Some are secrets, so they are never printed.
+#[derive(Default, Deserialize)]
 pub(super) struct Variables {
     cluster: Option<String>,
     node_id: Option<String>,
@@ -25,12 +27,26 @@ pub(super) struct Variables {
     shards: Option<String>,
     node_weight: Option<String>,
     zone: Option<String>,
+    labels: Option<String>,
     liveness_window: Option<String>,
     heartbeat_interval: Option<String>,
     liveness_margin: Option<String>,
+    clock_drift_ppm: Option<String>,
+    crash_detection: Option<String>,
+    store_retry_first: Option<String>,
+    store_retry_max: Option<String>,
+    rebalance_strategy: Option<String>,
+    spread_zones: Option<String>,
+    move_gain_permille: Option<String>,
     rebalance_stability: Option<String>,
     rebalance_batch: Option<String>,
+    rebalance_node_batch: Option<String>,
     imbalance_threshold_permille: Option<String>,
+    migration_timeout: Option<String>,
+    load_report_interval: Option<String>,
+    operator_token: Option<String>,
+    operator_token_file: Option<String>,
+    restore_from: Option<String>,
     drain_deadline: Option<String>,
     shutdown_timeout: Option<String>,
     call_timeout: Option<String>,
@@ -53,12 +69,26 @@ const KNOWN: &[&str] = &[
     "shards",
     "node_weight",
     "zone",
+    "labels",
     "liveness_window",
     "heartbeat_interval",
     "liveness_margin",
+    "clock_drift_ppm",
+    "crash_detection",
+    "store_retry_first",
+    "store_retry_max",
+    "rebalance_strategy",
+    "spread_zones",
+    "move_gain_permille",
     "rebalance_stability",
     "rebalance_batch",
+    "rebalance_node_batch",
     "imbalance_threshold_permille",
+    "migration_timeout",
+    "load_report_interval",
+    "operator_token",
+    "operator_token_file",
+    "restore_from",
     "drain_deadline",
     "shutdown_timeout",
     "call_timeout",
@@ -135,6 +165,51 @@ impl Variables {
             shards: reader.number("SHARDS", self.shards, defaults.shards),
             weight: reader.number("NODE_WEIGHT", self.node_weight, defaults.weight),
             zone: self.zone.unwrap_or_default(),
+            labels: reader.labels("LABELS", self.labels),
+            crash_detection: reader.switch(
+                "CRASH_DETECTION",
+                self.crash_detection.as_deref(),
+                defaults.crash_detection,
+            ),
+            store_retry_first: reader.span(
+                "STORE_RETRY_FIRST",
+                self.store_retry_first,
+                defaults.store_retry_first,
+            ),
+            store_retry_max: reader.span(
+                "STORE_RETRY_MAX",
+                self.store_retry_max,
+                defaults.store_retry_max,
+            ),
+            rebalance_strategy: reader
+                .strategy("REBALANCE_STRATEGY", self.rebalance_strategy.as_deref()),
+            spread_zones: reader.switch(
+                "SPREAD_ZONES",
+                self.spread_zones.as_deref(),
+                defaults.spread_zones,
+            ),
+            move_gain_permille: reader.number(
+                "MOVE_GAIN_PERMILLE",
+                self.move_gain_permille,
+                defaults.move_gain_permille,
+            ),
+            rebalance_node_batch: reader.number(
+                "REBALANCE_NODE_BATCH",
+                self.rebalance_node_batch,
+                defaults.rebalance_node_batch,
+            ),
+            migration_timeout: reader.span(
+                "MIGRATION_TIMEOUT",
+                self.migration_timeout,
+                defaults.migration_timeout,
+            ),
+            load_report_interval: reader.span(
+                "LOAD_REPORT_INTERVAL",
+                self.load_report_interval,
+                defaults.load_report_interval,
+            ),
+            operator_token: reader.token(self.operator_token, self.operator_token_file),
+            restore_from: self.restore_from.map(PathBuf::from),
             liveness_window: reader.span(
                 "LIVENESS_WINDOW",
                 self.liveness_window,
@@ -149,6 +224,11 @@ impl Variables {
                 "LIVENESS_MARGIN",
                 self.liveness_margin,
                 defaults.liveness_margin,
+            ),
+            clock_drift_ppm: reader.number(
+                "CLOCK_DRIFT_PPM",
+                self.clock_drift_ppm,
+                defaults.clock_drift_ppm,
             ),
             rebalance_stability: reader.span(
                 "REBALANCE_STABILITY",
@@ -225,6 +305,77 @@ impl Reader {
             self.complain(format!("GREENROOM_{name} {allowed}, got {text:?}"));
             default
         })
+    }
+
+    fn switch(&mut self, name: &str, text: Option<&str>, default: bool) -> bool {
+        match text.map(str::trim) {
+            None => default,
+            Some("on") => true,
+            Some("off") => false,
+            Some(other) => {
+                self.complain(format!("GREENROOM_{name} must be on or off, got {other:?}"));
+                default
+            }
+        }
+    }
+
+    fn strategy(&mut self, name: &str, text: Option<&str>) -> Strategy {
+        match text.map(str::trim) {
+            None | Some("count") => Strategy::Count,
+            Some("load") => Strategy::Load,
+            Some(other) => {
+                self.complain(format!("GREENROOM_{name} must be count or load, got {other:?}"));
+                Strategy::Count
+            }
+        }
+    }
+
+    fn labels(&mut self, name: &str, text: Option<String>) -> Labels {
+        let mut labels = Labels::new();
+        let text = text.unwrap_or_default();
+        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some((label, value)) if !label.trim().is_empty() => {
+                    labels.insert(label.trim().to_owned(), value.trim().to_owned());
+                }
+                _ => self.complain(format!(
+                    "GREENROOM_{name} must be label=value, several separated by commas, got {pair:?}"
+                )),
+            }
+        }
+        labels
+    }
+
+    fn token(&mut self, secret: Option<String>, file: Option<String>) -> Option<Token> {
+        let (name, secret) = match (secret, file) {
+            (None, None) => return None,
+            (Some(secret), None) => ("GREENROOM_OPERATOR_TOKEN", secret),
+            (None, Some(file)) => {
+                let name = "GREENROOM_OPERATOR_TOKEN_FILE";
+                match std::fs::read_to_string(&file) {
+                    Ok(secret) => (name, secret),
+                    Err(error) => {
+                        self.complain(format!("{name}: can't read {file:?}: {error}"));
+                        return None;
+                    }
+                }
+            }
+            (Some(_), Some(_)) => {
+                self.complain(
+                    "GREENROOM_OPERATOR_TOKEN and GREENROOM_OPERATOR_TOKEN_FILE are both set: one \
+                     must do"
+                        .to_owned(),
+                );
+                return None;
+            }
+        };
+        match Token::new(secret.trim()) {
+            Ok(token) => Some(token),
+            Err(error) => {
+                self.complain(format!("{name} {error}"));
+                None
+            }
+        }
     }
 
     fn finish(self) -> Result<(), ConfigError> {

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use greenroom_cluster::{Cluster, ClusterOptions};
-use greenroom_core::Timing;
+use greenroom_cluster::{Cluster, ClusterOptions, shards_in_all};
 use greenroom_core::planner::Policy;
+use greenroom_core::{Restore, Retry, Timing};
 use greenroom_proto::v1::inspect_server::InspectServer;
+use greenroom_proto::v1::operate_server::OperateServer;
 use greenroom_proto::v1::peer_server::PeerServer;
 use greenroom_shardlock::Gates;
 use parking_lot::Mutex;
@@ -24,7 +25,11 @@ use crate::config::Config;
 use crate::gateway;
 use crate::interface::InterfaceSpec;
 use crate::kind::{Host, Kind};
-use crate::peer::{Identity, InspectService, PeerService, Peers, Serving};
+use crate::metrics;
+use crate::peer::{
+    Identity, InspectService, ORDER_BYTES_MAX, OperateService, PeerService, Peers, Reporter,
+    Serving, topology,
+};
 use crate::router::{Router, WeakRouter};
 
 /// What a frame may exceed the largest payload by.
@@ -47,9 +52,14 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
     };
     let http = http_address.map(|address| address.to_string()).unwrap_or_else(|| "off".to_owned());
     tracing::info!(node = %config.node, cluster = config.cluster, peers = %peer_address, http, "listening");
-    let gates = Arc::new(Gates::new(config.shards));
+    let gates = Arc::new(Gates::new(shards_in_all(config.shards)));
     let names = check_kinds(&kinds)?;
-    let options = cluster_options(&config, names, peer_address, http_address);
+    let mut options = cluster_options(&config, names, peer_address, http_address);
+    options.groups =
+        kinds.iter().map(|kind| (kind.spec().kind.to_owned(), kind.group().to_owned())).collect();
+    options.restore = restore(&config)?;
+    // Before anything that has something to count.
+    metrics::install();
     let late = Arc::new(OnceLock::new());
     let activations = Arc::new(Kinds::default());
     let cluster =
@@ -68,12 +78,22 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
         cluster.clone(),
         peers,
         config.limits,
+        config.shards,
     );
     let _ = late.set(router.downgrade());
     let (serving, is_serving) = watch::channel(Serving::Open);
     let (http_serving, _) = watch::channel(true);
     let peer_service = PeerService::new(router.clone(), identity.clone(), is_serving);
+    let reporter = Reporter::new(
+        identity.clone(),
+        cluster.clone(),
+        activations.all(),
+        config.shards,
+        config.load_report_interval,
+    );
     let inspect_service = InspectService::new(identity, cluster.clone(), router.clone());
+    let operate_service =
+        OperateService::new(config.node.clone(), cluster.clone(), config.operator_token.clone());
     let mut servers = Servers { peers: JoinSet::new(), http: JoinSet::new() };
     servers.peers.spawn(serve_peers(
         peer_listener,
@@ -81,16 +101,19 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
             .max_decoding_message_size(message_bytes_max)
             .max_encoding_message_size(message_bytes_max),
         InspectServer::new(inspect_service),
+        OperateServer::new(operate_service).max_decoding_message_size(ORDER_BYTES_MAX),
         serving.subscribe(),
     ));
     if let Some(listener) = http_listener {
         let routes = gateway::routes(router.clone(), cluster.clone());
         servers.http.spawn(serve_http(listener, routes, http_serving.subscribe()));
     }
-    let mut passivation = JoinSet::new();
+    let mut background = JoinSet::new();
     for kind in activations.all() {
-        passivation.spawn(kind.passivate(Arc::clone(&gates)));
+        background.spawn(kind.passivate(Arc::clone(&gates)));
     }
+    background.spawn(metrics::follow(config.node.clone(), activations.all()));
+    background.spawn(reporter.run());
     let parts = Parts {
         config,
         router,
@@ -101,7 +124,7 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
         serving,
         http_serving,
         servers: Mutex::new(Some(servers)),
-        passivation: Mutex::new(passivation),
+        background: Mutex::new(background),
     };
     Ok(Node { parts: Arc::new(parts) })
 }
@@ -145,6 +168,7 @@ fn cluster_options(
     options.profile.weight = if kinds.is_empty() { 0 } else { config.weight };
     options.profile.kinds = kinds;
     options.profile.zone.clone_from(&config.zone);
+    options.profile.labels.clone_from(&config.labels);
     options.profile.version = env!("CARGO_PKG_VERSION").to_owned();
     options.profile.peer_address =
         config.advertise.clone().unwrap_or_else(|| peer_address.to_string());
@@ -156,13 +180,30 @@ fn cluster_options(
         heartbeat: config.heartbeat_interval,
         margin: config.liveness_margin,
     };
+    options.clock_drift_ppm = config.clock_drift_ppm;
     options.policy = Policy {
         stability: config.rebalance_stability,
         batch_len_max: config.rebalance_batch,
+        node_moves_max: config.rebalance_node_batch,
         imbalance_threshold_permille: config.imbalance_threshold_permille,
+        strategy: config.rebalance_strategy,
+        spread_zones: config.spread_zones,
+        move_gain_permille: config.move_gain_permille,
     };
+    options.crash_detection = config.crash_detection;
+    options.migration_timeout = config.migration_timeout;
     options.drain_deadline = config.drain_deadline;
+    options.retry = Retry { first: config.store_retry_first, max: config.store_retry_max };
     options
+}
+
+/// What the cluster is to begin with, if it doesn't exist yet.
+fn restore(config: &Config) -> Result<Option<Restore>, NodeError> {
+    let Some(path) = &config.restore_from else { return Ok(None) };
+    let wrong = |problem: String| NodeError::Restore { path: path.clone(), problem };
+    let json = std::fs::read_to_string(path)
+        .map_err(|error| wrong(format!("it can't be read: {error}")))?;
+    topology::restore(&json, config.shards).map(Some).map_err(wrong)
 }
 
 async fn listen(setting: &'static str, address: &str) -> Result<TcpListener, NodeError> {

@@ -1,5 +1,7 @@
 //! A node before it starts, and what can go wrong with it.
 
+use std::path::PathBuf;
+
 use greenroom_cluster::{ClusterError, Status, StatusPhase};
 
 use super::{Node, assembly};
@@ -31,7 +33,8 @@ impl NodeBuilder {
     /// Starts the node: opens its ports and begins to join. [`Node::ready`] waits for its shards.
     ///
     /// # Errors
-    /// When a port can't be opened, a kind is hosted twice, or the cluster refuses the options.
+    /// When a port can't be opened, a kind is hosted twice, the file to restore can't be used, or
+    /// the cluster refuses the options.
     pub async fn start(self) -> Result<Node, NodeError> {
         assembly::start(self.config, self.kinds).await
     }
@@ -95,6 +98,14 @@ pub enum NodeError {
         address: String,
         /// Why.
         error: std::io::Error,
+    },
+    /// The file to begin the cluster with can't be used.
+    #[error("GREENROOM_RESTORE_FROM: {}: {problem}", .path.display())]
+    Restore {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
     /// Two actor types for one kind.
     #[error("the kind `{0}` is hosted twice")]

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use greenroom_proto::v1::inspect_server::InspectServer;
+use greenroom_proto::v1::operate_server::OperateServer;
 use greenroom_proto::v1::peer_server::PeerServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::transport::server::TcpIncoming;
 
-use crate::peer::{InspectService, PeerService, Serving};
+use crate::peer::{InspectService, OperateService, PeerService, Serving};
 
 /// The servers of a node, one task each.
 pub(super) struct Servers {
@@ -21,6 +22,7 @@ pub(super) async fn serve_peers(
     listener: TcpListener,
     peer: PeerServer<PeerService>,
     inspect: InspectServer<InspectService>,
+    operate: OperateServer<OperateService>,
     serving: watch::Receiver<Serving>,
 ) {
     // The builder's own setting does not reach connections that are accepted elsewhere.
@@ -31,6 +33,7 @@ pub(super) async fn serve_peers(
         .initial_connection_window_size(16 << 20)
         .add_service(peer)
         .add_service(inspect)
+        .add_service(operate)
         .serve_with_incoming_shutdown(incoming, Serving::Goodbye.reached(serving))
         .await;
     if let Err(error) = served {

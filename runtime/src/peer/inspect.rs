@@ -1,10 +1,12 @@
 //! Read-only questions about the cluster, for operators' tools.
 
 use greenroom_cluster::Cluster;
-use greenroom_core::{ActorId, View};
+use greenroom_core::{ActorId, Decided, Decision, ShardId, View};
+use greenroom_proto::v1;
 use greenroom_proto::v1::inspect_server::Inspect;
 use greenroom_proto::v1::{
-    ClusterSnapshot, Leader, Node, PeekReply, PeekRequest, Shard, SnapshotRequest,
+    ClusterSnapshot, DecisionsReply, DecisionsRequest, ExportRequest, Leader, Node, PeekReply,
+    PeekRequest, Shard, SnapshotRequest, Topology,
 };
 use tonic::{Request, Response, Status};
 
@@ -30,9 +32,39 @@ impl Inspect for InspectService {
         &self,
         _request: Request<SnapshotRequest>,
     ) -> Result<Response<ClusterSnapshot>, Status> {
-        let view = self.cluster.view().await;
-        let view = view.ok_or_else(|| Status::unavailable("the node has left its cluster"))?;
+        let view = self.cluster.view().await.ok_or_else(has_left)?;
         Ok(Response::new(snapshot(&self.identity, &view)))
+    }
+
+    async fn decisions(
+        &self,
+        request: Request<DecisionsRequest>,
+    ) -> Result<Response<DecisionsReply>, Status> {
+        let DecisionsRequest { after, shard, limit } = request.into_inner();
+        let decisions = self.cluster.decisions().await.ok_or_else(has_left)?;
+        let group = match shard {
+            Some(shard) => {
+                let view = self.cluster.view().await.ok_or_else(has_left)?;
+                let index = view.group_of(ShardId(shard));
+                view.groups().as_slice().get(index).map(|group| group.name.clone())
+            }
+            None => None,
+        };
+        let wanted = |decision: &&Decision| {
+            let concerned =
+                |shard| concerns(&decision.what, shard, group.as_deref().unwrap_or_default());
+            decision.number > after && shard.is_none_or(concerned)
+        };
+        let limit = if limit == 0 { usize::MAX } else { limit as usize };
+        let newest = decisions.iter().rev().filter(wanted).take(limit);
+        let mut decisions: Vec<_> = newest.map(|told| decision(told, shard)).collect();
+        decisions.reverse();
+        Ok(Response::new(DecisionsReply { node: self.identity.node.clone(), decisions }))
+    }
+
+    async fn export(&self, _request: Request<ExportRequest>) -> Result<Response<Topology>, Status> {
+        let view = self.cluster.view().await.ok_or_else(has_left)?;
+        Ok(Response::new(super::topology::export(&self.identity.cluster, &view)))
     }
 
     async fn peek(&self, request: Request<PeekRequest>) -> Result<Response<PeekReply>, Status> {
@@ -47,6 +79,49 @@ impl Inspect for InspectService {
             reply.epoch = route.epoch.0;
         }
         Ok(Response::new(reply))
+    }
+}
+
+fn has_left() -> Status {
+    Status::unavailable("the node has left its cluster")
+}
+
+/// Whether a decision is about a shard of this group, or about all of them.
+fn concerns(what: &Decided, shard: u32, group: &str) -> bool {
+    match what {
+        Decided::Moves(moves) => moves.iter().any(|step| step.shard.0 == shard),
+        Decided::Stuck { shard: stuck, .. } => stuck.0 == shard,
+        Decided::Idle { group: idle, .. } => idle == group,
+        Decided::Lead | Decided::Death { .. } => true,
+    }
+}
+
+/// A decision as the wire has it, with the moves of one shard only if one was asked for.
+fn decision(decision: &Decision, shard: Option<u32>) -> v1::Decision {
+    let (kind, moves) = match &decision.what {
+        Decided::Lead => ("lead", None),
+        Decided::Moves(moves) => ("moves", Some(moves)),
+        Decided::Idle { .. } => ("idle", None),
+        Decided::Death { .. } => ("death", None),
+        Decided::Stuck { .. } => ("stuck", None),
+    };
+    let asked = |id: ShardId| shard.is_none_or(|shard| shard == id.0);
+    let moves = moves.into_iter().flatten().filter(|step| asked(step.shard));
+    let moves = moves.map(|step| v1::DecidedMove {
+        shard: step.shard.0,
+        from: step.from.as_ref().map(ToString::to_string).unwrap_or_default(),
+        to: step.to.to_string(),
+        reason: step.reason.to_owned(),
+    });
+    v1::Decision {
+        number: decision.number,
+        term: decision.term.0,
+        at_ms: decision.at_ms,
+        last_ms: decision.last_ms,
+        times: decision.times,
+        kind: kind.to_owned(),
+        text: decision.what.to_string(),
+        moves: moves.collect(),
     }
 }
 
@@ -73,6 +148,7 @@ fn snapshot(identity: &Identity, view: &View) -> ClusterSnapshot {
             zone: profile.zone.clone(),
             kinds: profile.kinds.clone(),
             version: profile.version.clone(),
+            labels: profile.labels.clone(),
         }
     });
     let shards = (0..).zip(view.shards()).map(|(shard, slot)| {
@@ -87,6 +163,7 @@ fn snapshot(identity: &Identity, view: &View) -> ClusterSnapshot {
             epoch: record.epoch.0,
             reason: record.reason.to_string(),
             since_ms: record.since_ms,
+            pin: record.pin.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     });
     ClusterSnapshot {
@@ -96,5 +173,8 @@ fn snapshot(identity: &Identity, view: &View) -> ClusterSnapshot {
         leader,
         nodes: nodes.collect(),
         shards: shards.collect(),
+        groups: super::topology::groups(view),
+        shard_count: view.shard_count(),
+        rebalancing_held: view.rebalancing().held,
     }
 }

@@ -7,7 +7,7 @@ use greenroom_proto::v1::envelope::Body;
 use greenroom_proto::v1::peer_client::PeerClient;
 use greenroom_proto::v1::{Envelope, Frame, Hello};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
@@ -17,6 +17,8 @@ use super::{Identity, LINK_IDLE_MAX, Outgoing, broken, wire};
 use crate::activation::Answer;
 use crate::failure::FailureCode;
 
+/// How long to read on when a peer takes no more calls.
+const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -208,7 +210,7 @@ impl Open {
                 Ok(permit) => {
                     permit.send(frame);
                 }
-                Err(_) => return Some(Ended::Broken("the stream closed".to_owned())),
+                Err(_) => return Some(self.last_answers().await),
             }
         }
         // Callers that went away while the peer was silent.
@@ -216,5 +218,16 @@ impl Open {
             self.pending.retain(|_, reply| !reply.is_closed());
         }
         None
+    }
+
+    /// The peer reads no more. What it wrote before, its goodbye perhaps, may be on its way still.
+    async fn last_answers(&mut self) -> Ended {
+        let patience = Instant::now() + LAST_ANSWERS_TIMEOUT;
+        while let Ok(Ok(Some(frame))) = timeout_at(patience, self.answers.message()).await {
+            if let Some(ended) = self.answered(frame) {
+                return ended;
+            }
+        }
+        Ended::Broken("the stream closed".to_owned())
     }
 }

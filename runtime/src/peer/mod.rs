@@ -3,7 +3,10 @@
 mod frames;
 mod inspect;
 mod link;
+mod operate;
+mod report;
 mod serve;
+pub(crate) mod topology;
 mod wire;
 
 use std::collections::HashMap;
@@ -26,6 +29,8 @@ use crate::payload::Encoding;
 use crate::router::failed;
 pub(crate) use inspect::InspectService;
 use link::Link;
+pub(crate) use operate::{ORDER_BYTES_MAX, OperateService};
+pub(crate) use report::Reporter;
 pub(crate) use serve::{PeerService, Serving};
 
 /// Most calls that wait to be written to one peer.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::Stream;
+use greenroom_core::{ShardId, ShardLoad};
 use greenroom_proto::v1::envelope::Body;
 use greenroom_proto::v1::peer_server::Peer;
 use greenroom_proto::v1::{self, Envelope, Frame, Goodbye, Hello};
@@ -115,6 +116,26 @@ impl Peer for PeerService {
         tokio::spawn(link.serve(envelopes.collect(), frames, self.serving.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
+
+    async fn report(
+        &self,
+        request: Request<v1::LoadReport>,
+    ) -> Result<Response<v1::LoadReceipt>, Status> {
+        let report = request.into_inner();
+        if report.cluster != self.identity.cluster {
+            return Err(Status::failed_precondition("the report is of another cluster"));
+        }
+        let cluster = self.router.cluster();
+        let leads = cluster.status().leads;
+        if leads {
+            let loads = report.loads.into_iter().map(|load| {
+                let v1::ShardLoad { shard, calls_per_s, busy_us_per_s, activations } = load;
+                (ShardId(shard), ShardLoad { calls_per_s, busy_us_per_s, activations })
+            });
+            cluster.report_loads(loads.collect()).await;
+        }
+        Ok(Response::new(v1::LoadReceipt { leads }))
+    }
 }
 
 /// One peer's calls.
@@ -222,7 +243,7 @@ impl Incoming {
             let message = format!("the arguments have {len} bytes, at most {max} are allowed");
             return Err(Failure::new(FailureCode::TooLarge, message));
         }
-        let shard = asked.id.shard(self.router.gates().shards());
+        let shard = self.router.shard_of(&asked.id);
         let permit = self
             .router
             .enter(shard, Some(request.epoch), asked.chain.as_deref())

@@ -36,10 +36,16 @@ impl Router {
             Some(route) if route.owner.life.node != self.0.node => {
                 self.attempt_there(request, chain, package, &route).await
             }
-            _ => {
-                let message = format!("shard {} has no owner at present", request.shard);
-                Attempt::Again(Failure::new(FailureCode::NotOwner, message))
-            }
+            _ => Attempt::Again(Failure::new(FailureCode::NotOwner, self.why_no_owner(request))),
+        }
+    }
+
+    fn why_no_owner(&self, request: &Request<'_>) -> String {
+        let (shard, kind) = (request.shard, request.id.kind());
+        if self.0.cluster.is_hosted(kind) {
+            format!("shard {shard} has no owner at present")
+        } else {
+            format!("shard {shard} has no owner, and no live node hosts kind `{kind}`")
         }
     }
 
@@ -57,7 +63,7 @@ impl Router {
             Some(epoch) => gates.enter_owned_at(shard.0, epoch),
             None => gates.enter_owned(shard.0),
         };
-        let is_held_up = |actor: &ActorId| gates.is_closing(actor.shard(self.0.shards).0);
+        let is_held_up = |actor: &ActorId| gates.is_closing(self.shard_of(actor).0);
         match entered {
             Err(Refused::Closed) if Chain::iter(chain).any(is_held_up) => {
                 gates.enter_owned_closing(shard.0, epoch)

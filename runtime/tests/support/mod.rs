@@ -6,6 +6,7 @@
 
 pub mod http;
 pub mod ledger;
+pub mod operator;
 pub mod probe;
 
 use std::pin::Pin;

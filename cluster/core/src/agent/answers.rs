@@ -1,5 +1,7 @@
 //! What became of transactions and reads.
 
+use super::requests::Pending;
+use super::shards::shards_of;
 use super::{Agent, Effect, Notice, Outcome, Purpose, Reading, RequestId};
 use crate::record::{Entry, Held, Transaction, Write};
 use crate::time::Now;
@@ -22,7 +24,7 @@ impl Agent {
         match outcome {
             Outcome::Applied { revision } => {
                 self.requests.succeeded();
-                if let Some(done) = self.requests.finish(request) {
+                if let Some(done) = self.finish(request) {
                     self.shards.clear_of_suspicion(&done.transaction);
                     if done.purpose == Purpose::Resign {
                         let term = self.view.leader().0.map(|leader| leader.term);
@@ -33,7 +35,7 @@ impl Agent {
                 }
             }
             Outcome::Refused { current } => {
-                let refused = self.requests.finish(request);
+                let refused = self.finish(request);
                 effects.push(Effect::Tell(Notice::Conflict { purpose }));
                 self.learn(now, current, effects);
                 let unexplained = refused.filter(|refused| {
@@ -52,7 +54,7 @@ impl Agent {
             }
             Outcome::Transient | Outcome::Permanent => {
                 self.requests.failed(now.moment);
-                self.requests.finish(request);
+                self.finish(request);
                 let permanent = matches!(outcome, Outcome::Permanent);
                 effects.push(Effect::Tell(Notice::StoreFailed { purpose, permanent }));
             }
@@ -62,6 +64,15 @@ impl Agent {
                 self.unresolved.push(request);
             }
         }
+    }
+
+    /// The request is answered for good: its keys are free, and its shards to be looked at again.
+    fn finish(&mut self, request: RequestId) -> Option<Pending> {
+        let pending = self.requests.finish(request)?;
+        for shard in shards_of(&pending.transaction) {
+            self.shards.touch(shard);
+        }
+        Some(pending)
     }
 
     /// What the store holds after `transaction` was applied at `revision`.
@@ -99,11 +110,11 @@ impl Agent {
         match reading {
             Reading::Resolve(of) => {
                 self.learn(now, entries, effects);
-                self.requests.finish(of);
+                self.finish(of);
             }
-            Reading::Confirm { life, mod_revision } => {
+            Reading::Confirm { life, mod_revision, evidence } => {
                 self.learn(now, entries, effects);
-                self.confirmed_silent(&life, mod_revision, effects);
+                self.confirmed_silent(now, &life, mod_revision, evidence, effects);
             }
         }
     }

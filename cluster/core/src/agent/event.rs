@@ -1,9 +1,16 @@
 //! What an agent is told, and what it answers: all that can wake it is on this page.
 
-use super::Notice;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::loads::ShardLoad;
+use super::notice::Notice;
+use super::orders::{Order, OrderId, Refusal};
+use super::requests::Purpose;
+use crate::groups::Groups;
 use crate::planner::Policy;
-use crate::record::{Entry, Key, NodeProfile, Transaction};
-use crate::time::Timing;
+use crate::record::{Entry, Key, NodeProfile, ShardRecord, Transaction};
+use crate::time::{Retry, Timing};
 use crate::{Epoch, Incarnation, Life, NodeId, ShardId};
 
 /// Most guards that one transaction has, as etcd allows by default.
@@ -18,16 +25,37 @@ pub struct Config {
     pub node: NodeId,
     /// What it says of itself.
     pub profile: NodeProfile,
-    /// Number of shards that it expects the cluster to have.
+    /// The shard groups of the kinds that don't belong to the default group.
+    pub groups: BTreeMap<String, String>,
+    /// Number of shards that it expects each group to have.
     pub shards: u32,
     /// Timing of heartbeats and death.
     pub timing: Timing,
     /// How it plans when it leads.
     pub policy: Policy,
+    /// Whether a node whose port refuses connections while its heartbeat is overdue is declared
+    /// dead at once, instead of after the whole window.
+    pub crash_detection: bool,
+    /// How long a shard may wait in one phase of its way before that is an error.
+    pub migration_timeout: Duration,
+    /// How to wait after a failure of the store.
+    pub retry: Retry,
     /// Most transactions under way at a time.
     pub transactions_in_flight_max: usize,
+    /// What an empty cluster is to begin with.
+    pub restore: Option<Restore>,
     /// Random, different in each process: recognises the own first heartbeat, and spreads retries.
     pub seed: u64,
+}
+
+/// What a cluster begins with instead of nothing: epochs go on from there, so that what was
+/// fenced stays fenced, and pins are as they were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restore {
+    /// The groups.
+    pub groups: Groups,
+    /// The shards, without owners.
+    pub shards: Vec<(ShardId, ShardRecord)>,
 }
 
 /// Ties an answer to its question.
@@ -101,14 +129,43 @@ pub enum Event {
         /// Each with the epoch that it was open at.
         shards: Vec<(ShardId, Epoch)>,
     },
+    /// What a connection to a node's port told: whether it was actively refused.
+    Probed {
+        /// Which life was asked for.
+        life: Life,
+        /// Nothing listens at its port, and its machine said so.
+        refused: bool,
+    },
+    /// An operator wants something.
+    Operate {
+        /// To name in the answer.
+        id: OrderId,
+        /// What.
+        order: Order,
+    },
+    /// A node told what runs in its shards.
+    Loads(Vec<(ShardId, ShardLoad)>),
     /// Give all shards away; stay a member.
     Drain,
+    /// Take shards again after a drain.
+    Undrain,
     /// Give all shards away, then leave.
     Leave,
     /// Leave now. The shell has revoked every gate, so no turn may run any more.
     LeaveNow,
     /// Some time has passed.
     Tick,
+}
+
+/// A part of a shard's way that is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// From the decision to claim to the open gate, at the claimer.
+    Claim,
+    /// From the decision to drain to the release in the store, at the former owner.
+    Release,
+    /// From leaving its place to having a new owner, as the leader saw it.
+    Migration,
 }
 
 /// What the shell must do.
@@ -118,6 +175,8 @@ pub enum Effect {
     Commit {
         /// To name in the answer.
         request: RequestId,
+        /// What it is for.
+        purpose: Purpose,
         /// What to run.
         transaction: Transaction,
     },
@@ -128,6 +187,22 @@ pub enum Effect {
         /// Which keys.
         keys: Vec<Key>,
     },
+    /// Try to connect to a node's port; answer with [`Event::Probed`].
+    Probe {
+        /// Whose port.
+        life: Life,
+        /// Where: `host:port`.
+        address: String,
+    },
+    /// What became of an order.
+    Answer {
+        /// Which.
+        id: OrderId,
+        /// How it went.
+        result: Result<(), Refusal>,
+    },
+    /// How long something took.
+    Took(Stage, Vec<Duration>),
     /// Keep the heartbeat of this life going.
     Beat(Life),
     /// End the heartbeat.

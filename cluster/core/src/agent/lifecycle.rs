@@ -45,7 +45,11 @@ impl Agent {
             Phase::Registering { life, beating } => {
                 if self.registered_as(&life, NodeState::Active) {
                     effects.push(Effect::Tell(Notice::Joined(life.clone())));
-                    self.phase = Phase::Active(life);
+                    self.phase = if self.stays_drained {
+                        Phase::Draining { life, then_leave: false }
+                    } else {
+                        Phase::Active(life)
+                    };
                 } else if beating {
                     self.register(&life, NodeState::Active);
                 }
@@ -75,7 +79,9 @@ impl Agent {
     fn join(&mut self, now: Now, told: Option<Moment>, effects: &mut Vec<Effect>) {
         let me = self.config.node.clone();
         let Some(beat) = self.view.heartbeat(&me) else {
-            self.create_heartbeat(me);
+            if self.kinds_are_listed(effects) {
+                self.create_heartbeat(me);
+            }
             return;
         };
         let life = life_of(&me, beat);
@@ -89,9 +95,14 @@ impl Agent {
             effects.push(Effect::Tell(Notice::NameInUse { by: life.clone(), window }));
             self.phase = Phase::Joining { told: Some(now.moment) };
         }
-        if let Some(mod_revision) = self.silent_enough(&life, now.moment) {
-            self.confirm_silence(life, mod_revision, effects);
+        // One process at a time can listen at an address, and now that is this one.
+        let port_is_ours = self.address_to_ask(&life).is_some_and(|address| {
+            address == self.config.profile.peer_address && self.is_overdue(&life, now.moment)
+        });
+        if port_is_ours {
+            self.silence.port_refused(&me);
         }
+        self.look_after(&life, now.moment, effects);
     }
 
     fn create_heartbeat(&mut self, me: NodeId) {
@@ -103,6 +114,7 @@ impl Agent {
             sequence: 0,
             nonce: self.nonce,
             window_ms: self.config.timing.window_ms(),
+            interval_ms: self.config.timing.interval_ms(),
         };
         let key = Key::Heartbeat(me);
         self.requests.submit(
@@ -163,6 +175,7 @@ impl Agent {
     }
 
     pub(super) fn start_draining(&mut self, then_leave: bool, effects: &mut Vec<Effect>) {
+        self.stays_drained = true;
         match self.phase.clone() {
             Phase::Registering { life, .. } | Phase::Active(life) => {
                 self.phase = Phase::Draining { life, then_leave };
@@ -171,8 +184,17 @@ impl Agent {
             Phase::Draining { life, then_leave: before } => {
                 self.phase = Phase::Draining { life, then_leave: then_leave || before };
             }
-            Phase::Joining { .. } => self.stop(effects),
-            Phase::Leaving(_) | Phase::Left => {}
+            Phase::Joining { .. } if then_leave => self.stop(effects),
+            Phase::Joining { .. } | Phase::Leaving(_) | Phase::Left => {}
+        }
+    }
+
+    /// Takes shards again, unless the node is to leave.
+    pub(super) fn end_drain(&mut self) {
+        self.stays_drained = false;
+        if let Phase::Draining { life, then_leave: false } = self.phase.clone() {
+            self.phase = Phase::Active(life);
+            self.shards.touch_all();
         }
     }
 
@@ -216,7 +238,8 @@ impl Agent {
         };
         effects.push(Effect::StopBeating);
         effects.push(Effect::Fence(life.clone()));
-        let leaving = matches!(self.phase, Phase::Leaving(_) | Phase::Draining { .. });
+        let leaving =
+            matches!(self.phase, Phase::Leaving(_) | Phase::Draining { then_leave: true, .. });
         if leaving {
             self.stop(effects);
             return;
@@ -231,7 +254,7 @@ impl Agent {
         self.phase = Phase::Joining { told: None };
     }
 
-    fn stop(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn stop(&mut self, effects: &mut Vec<Effect>) {
         self.phase = Phase::Left;
         effects.push(Effect::Stopped);
     }

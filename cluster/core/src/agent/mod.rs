@@ -5,30 +5,46 @@
 //! no branch of its own: the record itself says what happened.
 
 mod answers;
+mod caps;
+mod death;
 mod event;
+mod founding;
+mod journal;
 mod leader;
 mod lifecycle;
+mod loads;
+mod motion;
 mod notice;
+mod orders;
+mod planning;
 mod requests;
 mod shards;
 mod silence;
+mod telling;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 pub use event::{
-    Config, Effect, Event, GUARDS_PER_TRANSACTION_MAX, Outcome, RequestId,
-    SHARDS_PER_ASSIGNMENT_MAX,
+    Config, Effect, Event, GUARDS_PER_TRANSACTION_MAX, Outcome, RequestId, Restore,
+    SHARDS_PER_ASSIGNMENT_MAX, Stage,
 };
-pub use notice::Notice;
+pub use journal::{DECISIONS_MAX, Decided, DecidedMove, Decision};
+pub use loads::ShardLoad;
+pub use motion::{Motion, MotionPhase};
+pub use notice::{Evidence, Notice};
+pub use orders::{Order, OrderId, Refusal};
 pub use requests::Purpose;
 
-use crate::record::{Entry, Guard, Key, Meta, Record, Transaction, Write};
-use crate::time::{Moment, Now};
-use crate::view::View;
+use crate::record::{Entry, Key};
+use crate::time::Now;
+use crate::view::{News, View};
 use crate::{Life, ShardId};
+use journal::Journal;
 use leader::Leading;
 use lifecycle::Phase;
+use loads::Loads;
+use motion::Motions;
+use orders::Orders;
 use requests::Requests;
 use shards::Shards;
 use silence::Silence;
@@ -50,7 +66,13 @@ pub struct Agent {
     reads: BTreeMap<RequestId, Reading>,
     silence: Silence,
     shards: Shards,
+    motions: Motions,
     leading: Leading,
+    loads: Loads,
+    journal: Journal,
+    orders: Orders,
+    /// It was told to drain, and goes on with that in its next life.
+    stays_drained: bool,
     /// Recognises the own first heartbeat; another one each life.
     nonce: u64,
 }
@@ -61,7 +83,7 @@ enum Reading {
     /// To learn what became of a transaction.
     Resolve(RequestId),
     /// To make sure that a silent life is silent still.
-    Confirm { life: Life, mod_revision: u64 },
+    Confirm { life: Life, mod_revision: u64, evidence: Evidence },
 }
 
 impl Agent {
@@ -72,12 +94,17 @@ impl Agent {
             synced: false,
             watch_live: false,
             phase: Phase::Joining { told: None },
-            requests: Requests::new(config.transactions_in_flight_max, config.seed),
+            requests: Requests::new(config.transactions_in_flight_max, config.retry, config.seed),
             unresolved: Vec::new(),
             reads: BTreeMap::new(),
             silence: Silence::default(),
             shards: Shards::new(config.shards),
+            motions: Motions::default(),
             leading: Leading::default(),
+            loads: Loads::default(),
+            journal: Journal::default(),
+            orders: Orders::default(),
+            stays_drained: false,
             nonce: config.seed.max(1),
             config,
         }
@@ -123,6 +150,11 @@ impl Agent {
         members.any(|member| member.life.node != self.config.node && member.takes_shards())
     }
 
+    /// How often this node has seen the members change.
+    pub fn membership_changes(&self) -> u64 {
+        self.leading.changes
+    }
+
     /// Whether this node leads, as far as it knows.
     pub fn leads(&self) -> bool {
         self.own_term().is_some()
@@ -136,6 +168,21 @@ impl Agent {
     /// The shards whose gates may be open here: opened, and not yet reported as drained.
     pub fn serving(&self) -> impl Iterator<Item = ShardId> {
         self.shards.serving()
+    }
+
+    /// The shards that are not where they should be.
+    pub fn motions(&self) -> impl Iterator<Item = (ShardId, &Motion)> {
+        self.motions.iter()
+    }
+
+    /// What runs in a shard, as far as its owner reported it to this node.
+    pub fn load(&self, shard: ShardId) -> ShardLoad {
+        self.loads.of(shard)
+    }
+
+    /// What this node decided as a leader, the oldest first.
+    pub fn decisions(&self) -> impl DoubleEndedIterator<Item = &Decision> {
+        self.journal.iter()
     }
 
     /// Takes in an event and decides. Effects are to be carried out in order.
@@ -154,10 +201,12 @@ impl Agent {
         match event {
             Event::Snapshot { revision, entries } => {
                 self.view.apply_snapshot(revision, entries);
+                self.shards.grow(self.view.shards().len());
                 self.shards.touch_all();
                 self.synced = true;
                 self.watch_live = true;
-                self.view_changed(now, effects);
+                self.silence.observe(&self.view, now.moment);
+                self.view_changed(now, News { any: true, members: true, groups: true }, effects);
             }
             Event::Changes { entries } => self.learn(now, entries, effects),
             Event::WatchLost => {
@@ -177,7 +226,11 @@ impl Agent {
                 }
             }
             Event::Drained { shards } => self.shards.drained(&shards),
+            Event::Probed { life, refused } => self.probed(&life, refused, now.moment),
+            Event::Operate { id, order } => self.take_order(now, id, order, effects),
+            Event::Loads(loads) => self.loads.report(self.view.shards().len(), &loads),
             Event::Drain => self.start_draining(false, effects),
+            Event::Undrain => self.end_drain(),
             Event::Leave => self.start_draining(true, effects),
             Event::LeaveNow => self.leave_now(effects),
             Event::Tick => self.leading.plan_due = true,
@@ -185,26 +238,51 @@ impl Agent {
     }
 
     fn learn(&mut self, now: Now, entries: Vec<Entry>, effects: &mut Vec<Effect>) {
-        let mut changed = false;
+        let mut news = News::default();
         for entry in entries {
-            if let Key::Shard(shard) = entry.key {
-                self.shards.touch(shard);
+            match &entry.key {
+                Key::Shard(shard) => {
+                    let shard = *shard;
+                    news |= self.view.apply(entry);
+                    self.shards.touch(shard);
+                }
+                Key::Heartbeat(node) => {
+                    let node = node.clone();
+                    let told = self.view.apply(entry);
+                    if told.members {
+                        self.motions.forgive(&node);
+                    }
+                    news |= told;
+                    if self.watch_live {
+                        self.observe_beat(&node, now.moment);
+                    }
+                }
+                _ => news |= self.view.apply(entry),
             }
-            changed |= self.view.apply(entry);
         }
-        if changed {
-            self.view_changed(now, effects);
+        if news.any {
+            self.view_changed(now, news, effects);
         }
     }
 
-    fn view_changed(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.watch_live {
-            self.silence.observe(&self.view, now.moment);
-        }
-        if self.leading.observe_members(&self.view, now.moment) {
+    fn view_changed(&mut self, now: Now, news: News, effects: &mut Vec<Effect>) {
+        if news.groups {
+            self.shards.grow(self.view.shards().len());
             self.shards.touch_all();
+            self.leading.plan_due = true;
         }
-        self.shards.route(&self.view, effects);
+        if news.members {
+            let changed = self.leading.observe_members(&self.view, now.moment);
+            if !changed.is_empty() && self.is_draining() {
+                // Whether anybody else takes the shards may be different now.
+                self.shards.touch_all();
+            }
+            self.shards.touch_those_of(&self.view, &changed);
+        }
+        let arrived = self.shards.observe(&self.view, &mut self.motions, now.moment, effects);
+        if !arrived.is_empty() && self.leads() {
+            effects.push(Effect::Took(Stage::Migration, arrived));
+        }
     }
 
     fn decide(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -221,57 +299,6 @@ impl Agent {
         self.decide_lifecycle(now, effects);
         self.decide_shards(now, effects);
         self.decide_leading(now, effects);
-    }
-
-    /// Whether the cluster's constants are known and ours.
-    fn check_meta(&mut self, effects: &mut Vec<Effect>) -> bool {
-        let ours = Meta::born_with(self.config.shards);
-        match self.view.meta() {
-            Some(theirs) if *theirs == ours => return true,
-            Some(theirs) => {
-                let theirs = theirs.clone();
-                effects.push(Effect::Tell(Notice::OtherCluster { ours, theirs }));
-                effects.push(Effect::Stopped);
-                self.phase = Phase::Left;
-            }
-            None if !self.requests.any(Purpose::Found) => {
-                self.requests.submit(
-                    Purpose::Found,
-                    Transaction {
-                        guards: vec![Guard::ModRevision(Key::Meta, 0)],
-                        writes: vec![Write::Put(Key::Meta, Record::Meta(ours))],
-                    },
-                );
-            }
-            None => {}
-        }
-        false
-    }
-
-    /// Starts the read that must precede a death.
-    fn confirm_silence(&mut self, life: Life, mod_revision: u64, effects: &mut Vec<Effect>) {
-        let under_way = |reading: &Reading| match reading {
-            Reading::Confirm { life: other, .. } => other.node == life.node,
-            Reading::Resolve(_) => false,
-        };
-        if self.reads.values().any(under_way) || self.requests.any(Purpose::Bury) {
-            return;
-        }
-        let request = self.requests.next_id();
-        let keys = vec![Key::Heartbeat(life.node.clone())];
-        self.reads.insert(request, Reading::Confirm { life, mod_revision });
-        effects.push(Effect::Read { request, keys });
-    }
-
-    /// How long `life` has been silent, when that is long enough to die of.
-    fn silent_enough(&self, life: &Life, now: Moment) -> Option<u64> {
-        let (silent_for, mod_revision) = self.silence.of(&self.view, life, now)?;
-        (silent_for >= self.window_of(life)).then_some(mod_revision)
-    }
-
-    /// The window that this life counts on, or this node's own if that is longer.
-    fn window_of(&self, life: &Life) -> Duration {
-        let theirs = self.view.heartbeat(&life.node).map_or(0, |beat| beat.record.window_ms);
-        self.config.timing.window.max(Duration::from_millis(theirs))
+        self.pursue_orders(now, effects);
     }
 }

@@ -4,8 +4,30 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Purpose;
+use super::motion::MotionPhase;
+use crate::groups::BadGroups;
 use crate::record::Meta;
-use crate::{Life, NodeId, Term};
+use crate::{Life, NodeId, ShardId, Term};
+
+/// Why a life is believed to be over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Its heartbeat was seen unchanged for this long, at least.
+    Silence(Duration),
+    /// Its heartbeat is overdue, and its port refuses connections: the process is gone.
+    Crash,
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silence(span) => write!(f, "heartbeat unchanged for {span:?}"),
+            Self::Crash => f.write_str(
+                "its heartbeat is overdue and its port refuses connections, so its process is gone",
+            ),
+        }
+    }
+}
 
 /// Something a person may want to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,12 +47,49 @@ pub enum Notice {
     Elected(Term),
     /// The node gave the leadership up.
     Resigned(Term),
-    /// A silent life is being declared dead.
+    /// A life is being declared dead.
     Burying {
         /// Which.
         life: Life,
-        /// How long its heartbeat was seen unchanged, at least.
-        silent_for: Duration,
+        /// Why.
+        evidence: Evidence,
+    },
+    /// A shard did not arrive in time.
+    Stuck {
+        /// Which.
+        shard: ShardId,
+        /// Its live owner.
+        from: Option<NodeId>,
+        /// Its live target.
+        to: Option<NodeId>,
+        /// What it waits for.
+        phase: MotionPhase,
+        /// For how long, in all phases.
+        age: Duration,
+    },
+    /// Shards pinned to a node that can't have them are served elsewhere; told when that changes.
+    PinsUnserved {
+        /// Which node.
+        node: NodeId,
+        /// How many shards.
+        shards: usize,
+    },
+    /// Nodes that may own a group's shards lack a kind that another one hosts, so calls of that kind
+    /// fail where they own the shard; told when that changes.
+    KindLacking {
+        /// The kind.
+        kind: String,
+        /// Who lacks it; empty when nobody does any more.
+        nodes: Vec<NodeId>,
+    },
+    /// A kind of this node belongs to another group of the cluster.
+    KindRefused(BadGroups),
+    /// There was something to restore, but the cluster exists already.
+    NotRestored,
+    /// The cluster began with what was restored.
+    Restored {
+        /// How many shards.
+        shards: usize,
     },
     /// Targets were decided.
     Planned {
@@ -42,9 +101,18 @@ pub enum Notice {
         drains: usize,
         /// Shards moved for balance.
         rebalanced: usize,
+        /// Shards moved to where an operator wants them, or taken from who did not claim them.
+        other: usize,
     },
-    /// Why nothing is rebalanced now, when that reason changes.
-    Idle(String),
+    /// Why nothing is rebalanced now in a group, when that reason changes.
+    Idle {
+        /// The group.
+        group: String,
+        /// The reason's short name.
+        name: &'static str,
+        /// The reason in words.
+        reason: String,
+    },
     /// Shards were given to this node.
     Claiming {
         /// How many.
@@ -97,21 +165,59 @@ impl fmt::Display for Notice {
             }
             Self::Elected(term) => write!(f, "leads with term {term}"),
             Self::Resigned(term) => write!(f, "resigned from term {term}"),
-            Self::Burying { life, silent_for } => {
-                write!(f, "declaring {life} dead: heartbeat unchanged for {silent_for:?}")
+            Self::Burying { life, evidence } => write!(f, "declaring {life} dead: {evidence}"),
+            Self::Stuck { shard, from, to, phase, age } => {
+                let name = |node: &Option<NodeId>| {
+                    node.as_ref().map_or("nobody", NodeId::as_str).to_owned()
+                };
+                let (from, to) = (name(from), name(to));
+                write!(
+                    f,
+                    "shard {shard} is stuck {phase} on its way from {from} to {to} for {age:?}"
+                )
             }
-            Self::Planned { orphans, recalls, drains, rebalanced } => {
+            Self::PinsUnserved { node, shards: 0 } => {
+                write!(f, "all shards pinned to {node} are served there")
+            }
+            Self::PinsUnserved { node, shards } => write!(
+                f,
+                "{shards} shards are pinned to {node}, which can't have them now; they are served \
+                 elsewhere"
+            ),
+            Self::KindLacking { kind, nodes } if nodes.is_empty() => {
+                write!(f, "every node that may own shards of kind `{kind}` hosts it")
+            }
+            Self::KindLacking { kind, nodes } => {
+                let nodes: Vec<_> = nodes.iter().map(NodeId::as_str).collect();
+                write!(
+                    f,
+                    "{} may own shards of kind `{kind}` and don't host it: calls of it fail there, \
+                     unless it gets a shard group of its own or they are to host it soon",
+                    nodes.join(", ")
+                )
+            }
+            Self::KindRefused(error) => error.fmt(f),
+            Self::NotRestored => {
+                f.write_str("the cluster exists already, so nothing was restored into it")
+            }
+            Self::Restored { shards } => {
+                write!(f, "the cluster begins with {shards} restored shards")
+            }
+            Self::Planned { orphans, recalls, drains, rebalanced, other } => {
                 let parts = [
                     (orphans, "given to a node, because nobody had them"),
                     (recalls, "kept, because where they went is gone"),
                     (drains, "moved off draining nodes"),
                     (rebalanced, "moved for balance"),
+                    (other, "moved as an operator wants, or because they were stuck"),
                 ];
                 let parts = parts.iter().filter(|(count, _)| **count > 0);
                 let parts: Vec<_> = parts.map(|(count, what)| format!("{count} {what}")).collect();
                 write!(f, "shards: {}", parts.join(", "))
             }
-            Self::Idle(reason) => write!(f, "no rebalancing: {reason}"),
+            Self::Idle { group, reason, .. } => {
+                write!(f, "no rebalancing of group {group}: {reason}")
+            }
             Self::Claiming { shards } => write!(f, "claiming {shards} shards"),
             Self::Draining { shards, to: Some(to) } => write!(f, "handing {shards} shards to {to}"),
             Self::Draining { shards, to: None } => write!(f, "handing {shards} shards over"),

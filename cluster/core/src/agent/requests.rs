@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::time::Duration;
 
 use super::{Effect, RequestId};
 use crate::record::{Key, Transaction, Write};
-use crate::time::Moment;
+use crate::time::{Moment, Retry};
 
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +31,14 @@ pub enum Purpose {
     Bury,
     /// Deleting the own heartbeat key.
     Leave,
+    /// Listing the kinds of this node, or changing a group's rule.
+    Groups,
+    /// Pinning or unpinning shards.
+    Pin,
+    /// Writing how far rebalancing has come.
+    Rebalancing,
+    /// Writing what a new cluster begins with.
+    Restore,
 }
 
 impl Purpose {
@@ -48,6 +55,10 @@ impl Purpose {
             Self::Assign => "assign",
             Self::Bury => "bury",
             Self::Leave => "leave",
+            Self::Groups => "groups",
+            Self::Pin => "pin",
+            Self::Rebalancing => "rebalancing",
+            Self::Restore => "restore",
         }
     }
 }
@@ -57,9 +68,6 @@ impl fmt::Display for Purpose {
         f.write_str(self.as_str())
     }
 }
-
-const BACKOFF_FIRST: Duration = Duration::from_millis(10);
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -78,11 +86,12 @@ pub(super) struct Requests {
     /// Consecutive failures of the store.
     failures: u32,
     hold_until: Moment,
+    retry: Retry,
     jitter: u64,
 }
 
 impl Requests {
-    pub(super) fn new(in_flight_max: usize, seed: u64) -> Self {
+    pub(super) fn new(in_flight_max: usize, retry: Retry, seed: u64) -> Self {
         Self {
             in_flight_max,
             last: 0,
@@ -91,6 +100,7 @@ impl Requests {
             busy: BTreeSet::new(),
             failures: 0,
             hold_until: Moment::default(),
+            retry,
             // A xorshift state must not be zero.
             jitter: seed | 1,
         }
@@ -130,7 +140,8 @@ impl Requests {
                 return;
             };
             let request = self.next_id();
-            effects.push(Effect::Commit { request, transaction: pending.transaction.clone() });
+            let (purpose, transaction) = (pending.purpose, pending.transaction.clone());
+            effects.push(Effect::Commit { request, purpose, transaction });
             self.in_flight.insert(request, pending);
         }
     }
@@ -162,7 +173,7 @@ impl Requests {
 
     /// The store failed: wait, longer each time, with jitter so that nodes don't return together.
     pub(super) fn failed(&mut self, now: Moment) {
-        let span = BACKOFF_MAX.min(BACKOFF_FIRST * 2u32.saturating_pow(self.failures.min(10)));
+        let span = self.retry.span(self.failures);
         self.failures += 1;
         self.jitter ^= self.jitter << 13;
         self.jitter ^= self.jitter >> 7;

@@ -1,11 +1,12 @@
 //! Claims, drains and releases: moving what this node serves toward what it should serve.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::lifecycle::Phase;
-use super::{Agent, Effect, GUARDS_PER_TRANSACTION_MAX, Notice, Purpose};
+use super::motion::Motions;
+use super::{Agent, Effect, GUARDS_PER_TRANSACTION_MAX, Notice, Purpose, Stage};
 use crate::record::{Guard, Key, Record, ShardRecord, Transaction, Write};
-use crate::time::Now;
+use crate::time::{Moment, Now};
 use crate::view::View;
 use crate::{Epoch, Life, NodeId, ShardId};
 
@@ -32,9 +33,12 @@ pub(super) struct Shards {
     dirty: Vec<bool>,
     dirty_list: Vec<ShardId>,
     routes: Vec<Option<(Life, Epoch)>>,
-    /// Shards of transactions that were refused for no reason that this node can see. Each is
-    /// written alone, so that it does not hold others back.
-    suspects: BTreeSet<ShardId>,
+    /// Shards of transactions that were refused for no reason that this node can see, with how many
+    /// may be written together with each: half as many after each refusal, so that the one that is
+    /// to blame is soon alone and holds no others back.
+    suspects: BTreeMap<ShardId, usize>,
+    /// Since when shards have been on their way to this node, or away from it.
+    since: BTreeMap<ShardId, Moment>,
 }
 
 impl Shards {
@@ -46,7 +50,18 @@ impl Shards {
             dirty: vec![false; count],
             dirty_list: Vec::new(),
             routes: vec![None; count],
-            suspects: BTreeSet::new(),
+            suspects: BTreeMap::new(),
+            since: BTreeMap::new(),
+        }
+    }
+
+    /// Makes room for the shards of groups that were added.
+    pub(super) fn grow(&mut self, count: usize) {
+        for shard in self.local.len()..count {
+            self.local.push(Local::Closed);
+            self.dirty.push(false);
+            self.routes.push(None);
+            self.touch(ShardId(shard as u32));
         }
     }
 
@@ -67,6 +82,19 @@ impl Shards {
         }
     }
 
+    /// Something is new about these nodes, which concerns the shards that they own or should own.
+    pub(super) fn touch_those_of(&mut self, view: &View, nodes: &BTreeSet<NodeId>) {
+        if nodes.is_empty() {
+            return;
+        }
+        for (shard, slot) in (0..).map(ShardId).zip(view.shards()) {
+            let owner = slot.record.owner.as_ref().map(|life| &life.node);
+            if owner.into_iter().chain(&slot.record.target).any(|node| nodes.contains(node)) {
+                self.touch(shard);
+            }
+        }
+    }
+
     /// Whether nothing runs here.
     pub(super) fn is_clear(&self) -> bool {
         self.held == 0
@@ -76,6 +104,7 @@ impl Shards {
     pub(super) fn forget(&mut self) {
         self.local.fill(Local::Closed);
         self.held = 0;
+        self.since.clear();
         self.touch_all();
     }
 
@@ -95,9 +124,17 @@ impl Shards {
         }
     }
 
-    /// Tells where calls go now, for shards whose live owner changed.
-    pub(super) fn route(&mut self, view: &View, effects: &mut Vec<Effect>) {
+    /// Looks at the shards of which something is new: tells where calls go now, and follows those on
+    /// their way. Answers how long those that have just arrived took.
+    pub(super) fn observe(
+        &mut self,
+        view: &View,
+        motions: &mut Motions,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<std::time::Duration> {
         let mut changed = Vec::new();
+        let mut arrived = Vec::new();
         for &shard in &self.dirty_list {
             let route = view.route(shard);
             let known = &mut self.routes[shard.0 as usize];
@@ -105,14 +142,20 @@ impl Shards {
                 known.clone_from(&route);
                 changed.push((shard, route));
             }
+            arrived.extend(motions.observe(view, shard, now));
         }
         if !changed.is_empty() {
             effects.push(Effect::Route(changed));
         }
+        arrived
     }
 
+    /// A transaction was refused, and nothing that is known explains why.
     pub(super) fn suspect(&mut self, refused: &Transaction) {
-        self.suspects.extend(shards_of(refused));
+        let shards: Vec<ShardId> = shards_of(refused).collect();
+        for shard in &shards {
+            self.suspects.insert(*shard, (shards.len() / 2).max(1));
+        }
     }
 
     pub(super) fn clear_of_suspicion(&mut self, applied: &Transaction) {
@@ -123,8 +166,27 @@ impl Shards {
         }
     }
 
-    pub(super) fn is_suspect(&self, shard: ShardId) -> bool {
-        self.suspects.contains(&shard)
+    /// Splits what is to be written into batches for one transaction each: at most `len_max`, and
+    /// suspects only with as many others of their kind as they may.
+    pub(super) fn batches<'a, T>(
+        &self,
+        items: &'a [T],
+        shard_of: impl Fn(&T) -> ShardId,
+        len_max: usize,
+    ) -> Vec<Vec<&'a T>> {
+        let mut open: BTreeMap<usize, Vec<&'a T>> = BTreeMap::new();
+        let mut full = Vec::new();
+        for item in items {
+            let limit =
+                self.suspects.get(&shard_of(item)).map_or(len_max, |limit| len_max.min(*limit));
+            let batch = open.entry(limit).or_default();
+            batch.push(item);
+            if batch.len() == limit {
+                full.push(std::mem::take(batch));
+            }
+        }
+        full.extend(open.into_values().rev().filter(|batch| !batch.is_empty()));
+        full
     }
 
     pub(super) fn serving(&self) -> impl Iterator<Item = ShardId> {
@@ -164,33 +226,42 @@ impl Agent {
             return;
         };
         let leaves = matches!(self.phase, Phase::Draining { .. });
-        let alone = leaves && !self.view.members().any(|member| member.takes_shards());
         let (mut claims, mut releases) = (Vec::new(), Vec::new());
         let (mut opened, mut drained, mut revoked) = (Vec::new(), Vec::new(), Vec::new());
+        let mut took = Vec::new();
         for shard in std::mem::take(&mut self.shards.dirty_list) {
+            self.shards.dirty[shard.0 as usize] = false;
             if self.requests.is_busy(&Key::Shard(shard)) {
                 // To be looked at again when the answer is there.
-                self.shards.dirty_list.push(shard);
                 continue;
             }
-            self.shards.dirty[shard.0 as usize] = false;
-            let mut step = self.step_of(shard, &life, leaves, alone);
+            let mut step = self.step_of(shard, &life, leaves);
             if let Some(Step::Forget { open }) = step {
                 if open {
                     revoked.push(shard);
                 }
+                let began = self.shards.since.remove(&shard);
+                if !open {
+                    took.extend(began.map(|began| (Stage::Release, now.moment.since(began))));
+                }
                 self.shards.set(shard, Local::Closed);
-                step = self.step_of(shard, &life, leaves, alone);
+                step = self.step_of(shard, &life, leaves);
             }
             match step {
                 None | Some(Step::Forget { .. }) => {}
-                Some(Step::Claim) => claims.push(shard),
+                Some(Step::Claim) => {
+                    self.shards.since.entry(shard).or_insert(now.moment);
+                    claims.push(shard);
+                }
                 Some(Step::Release) => releases.push(shard),
                 Some(Step::Open(epoch)) => {
+                    let began = self.shards.since.remove(&shard);
+                    took.extend(began.map(|began| (Stage::Claim, now.moment.since(began))));
                     self.shards.set(shard, Local::Open(epoch));
                     opened.push((shard, epoch));
                 }
                 Some(Step::Drain(epoch)) => {
+                    self.shards.since.insert(shard, now.moment);
                     self.shards.set(shard, Local::Draining(epoch));
                     drained.push((shard, epoch));
                 }
@@ -209,12 +280,19 @@ impl Agent {
         if !claims.is_empty() {
             effects.push(Effect::Tell(Notice::Claiming { shards: claims.len() }));
         }
+        for stage in [Stage::Claim, Stage::Release] {
+            let spans = took.iter().filter(|(of, _)| *of == stage).map(|(_, span)| *span);
+            let spans: Vec<_> = spans.collect();
+            if !spans.is_empty() {
+                effects.push(Effect::Took(stage, spans));
+            }
+        }
         self.submit_each(Purpose::Claim, &claims, &life, now);
         self.submit_each(Purpose::Release, &releases, &life, now);
     }
 
     /// What to do about a shard, from its record and what runs here. `None`: nothing, or not yet.
-    fn step_of(&self, shard: ShardId, life: &Life, leaves: bool, alone: bool) -> Option<Step> {
+    fn step_of(&self, shard: ShardId, life: &Life, leaves: bool) -> Option<Step> {
         let record = &self.view.shard(shard).record;
         let mine = record.owner.as_ref() == Some(life);
         let wanted = record.target.as_ref() == Some(&life.node) && !leaves;
@@ -222,13 +300,14 @@ impl Agent {
             *target != life.node
                 && self.view.member(target).is_some_and(|member| member.takes_shards())
         };
-        let unwanted = alone || record.target.as_ref().is_some_and(taken);
+        let unwanted =
+            || record.target.as_ref().is_some_and(taken) || (leaves && !self.others_take(shard));
         match self.shards.local[shard.0 as usize] {
             Local::Closed if mine && wanted => Some(Step::Open(record.epoch)),
             Local::Closed if mine => Some(Step::Release),
             Local::Closed if wanted && self.view.live_owner(shard).is_none() => Some(Step::Claim),
             Local::Closed | Local::Draining(_) => None,
-            Local::Open(epoch) if mine => unwanted.then_some(Step::Drain(epoch)),
+            Local::Open(epoch) if mine => unwanted().then_some(Step::Drain(epoch)),
             // A target that came back while the shard was drained: the record is newer than any
             // release that was sent, so none of those can be applied any more, and the gate may
             // open again under the same epoch.
@@ -237,6 +316,14 @@ impl Agent {
             Local::Open(_) => Some(Step::Forget { open: true }),
             Local::Drained(_) => Some(Step::Forget { open: false }),
         }
+    }
+
+    /// Whether another live node may be given this shard.
+    fn others_take(&self, shard: ShardId) -> bool {
+        let group = self.view.group_of(shard);
+        self.view.members().any(|member| {
+            member.life.node != self.config.node && self.view.takes_shards_of(&member, group)
+        })
     }
 
     fn draining_notice(&self, drained: &[(ShardId, Epoch)]) -> Notice {
@@ -248,40 +335,45 @@ impl Agent {
 
     /// Claims or releases shards, as many in a transaction as its guards allow.
     fn submit_each(&mut self, purpose: Purpose, shards: &[ShardId], life: &Life, now: Now) {
-        let begin = || Transaction { guards: vec![Guard::alive(life)], writes: Vec::new() };
-        let mut transaction = begin();
-        let mut last_was_suspect = false;
-        for &shard in shards {
-            // The shard's own guard, and perhaps one for its former owner.
-            let full = transaction.guards.len() + 2 > GUARDS_PER_TRANSACTION_MAX;
-            let apart = self.shards.is_suspect(shard) || last_was_suspect;
-            last_was_suspect = self.shards.is_suspect(shard);
-            if (full || apart) && !transaction.writes.is_empty() {
-                self.requests.submit(purpose, std::mem::replace(&mut transaction, begin()));
+        // The claimer's own guard, and for each shard its own and perhaps its former owner's.
+        for batch in self.shards.batches(shards, |shard| *shard, GUARDS_PER_TRANSACTION_MAX - 1) {
+            let begin = || Transaction { guards: vec![Guard::alive(life)], writes: Vec::new() };
+            let mut transaction = begin();
+            for &&shard in &batch {
+                if transaction.guards.len() + 2 > GUARDS_PER_TRANSACTION_MAX {
+                    self.requests.submit(purpose, std::mem::replace(&mut transaction, begin()));
+                }
+                self.add_to(&mut transaction, purpose, shard, life, now);
             }
-            let slot = self.view.shard(shard);
-            transaction.guards.push(Guard::ModRevision(Key::Shard(shard), slot.mod_revision));
-            let mut record = slot.record.clone();
-            record.since_ms = now.wall_ms;
-            if purpose == Purpose::Claim {
-                guard_former_owner(&mut transaction.guards, &record, life);
-                record.owner = Some(life.clone());
-                record.epoch = record.epoch.next();
-            } else {
-                record.owner = None;
-            }
-            transaction.writes.push(Write::Put(Key::Shard(shard), Record::Shard(record)));
-            // To be looked at again when the answer is there.
-            self.shards.touch(shard);
-        }
-        if !transaction.writes.is_empty() {
             self.requests.submit(purpose, transaction);
         }
+    }
+
+    fn add_to(
+        &self,
+        transaction: &mut Transaction,
+        purpose: Purpose,
+        shard: ShardId,
+        life: &Life,
+        now: Now,
+    ) {
+        let slot = self.view.shard(shard);
+        transaction.guards.push(Guard::ModRevision(Key::Shard(shard), slot.mod_revision));
+        let mut record = slot.record.clone();
+        record.since_ms = now.wall_ms;
+        if purpose == Purpose::Claim {
+            guard_former_owner(&mut transaction.guards, &record, life);
+            record.owner = Some(life.clone());
+            record.epoch = record.epoch.next();
+        } else {
+            record.owner = None;
+        }
+        transaction.writes.push(Write::Put(Key::Shard(shard), Record::Shard(record)));
     }
 }
 
 /// The shards that a transaction writes.
-fn shards_of(transaction: &Transaction) -> impl Iterator<Item = ShardId> {
+pub(super) fn shards_of(transaction: &Transaction) -> impl Iterator<Item = ShardId> {
     transaction.writes.iter().filter_map(|write| match write.key() {
         Key::Shard(shard) => Some(*shard),
         _ => None,

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::policy::Strategy;
 use super::problem::MemberIndex;
 use crate::{NodeId, ShardId};
 
 /// Which shards get a new target, and why no more of them do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The new targets, no shard more than once: orphans, recalls, drains, or else a batch of
-    /// rebalancing.
+    /// The new targets, no shard more than once: what is urgent, or else a batch of rebalancing.
     pub moves: Vec<Move>,
     /// Why this plan rebalances nothing; `None` when it does.
     pub idle: Option<Idle>,
@@ -21,7 +21,7 @@ pub struct Plan {
 pub struct Move {
     /// Which shard.
     pub shard: ShardId,
-    /// The live node that owns it now, if one does. Equal to `to` in a [`MoveReason::Recall`].
+    /// The live node that owns it now, if one does. Equal to `to` if that is to keep it after all.
     pub from: Option<MemberIndex>,
     /// Its new target.
     pub to: MemberIndex,
@@ -35,22 +35,35 @@ pub struct Move {
 pub enum MoveReason {
     /// It has no live owner, and no live target that takes shards.
     Orphan,
-    /// It was to leave its owner for a member that has died or begun to drain, so it stays.
+    /// It has no live owner, and its target was found unable to claim it.
+    Stuck,
+    /// It was to leave its owner for a member that has died or takes no more shards, so it stays.
     Recall,
+    /// It is pinned.
+    Pin,
     /// Its owner drains.
     Drain,
-    /// Its owner has more than its share.
+    /// Its owner has more than its share, or gives it in exchange for another.
     Rebalance,
+}
+
+impl MoveReason {
+    /// The fragment that it prints as.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Orphan => "it had no live node",
+            Self::Stuck => "the node it was meant for didn't claim it in time",
+            Self::Recall => "the node it was moving to can't take it, so its owner keeps it",
+            Self::Pin => "it is pinned",
+            Self::Drain => "its owner drains",
+            Self::Rebalance => "its owner had more than its share",
+        }
+    }
 }
 
 impl fmt::Display for MoveReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Orphan => "it had no live node",
-            Self::Recall => "the node it was moving to died or drains, so its owner keeps it",
-            Self::Drain => "its owner drains",
-            Self::Rebalance => "its owner had more than its share",
-        })
+        f.write_str(self.as_str())
     }
 }
 
@@ -71,19 +84,78 @@ pub enum Idle {
         /// How many, with those that this plan sends off.
         shards: usize,
     },
-    /// Every member is within one shard of its share.
+    /// Every member is within one shard of its share; by load, within
+    /// [`EVEN_PERMILLE`](super::EVEN_PERMILLE) of it.
     Balanced,
     /// Every member is near enough to its share for the policy's threshold.
     WithinThreshold {
-        /// The member that is off its share by the most shards.
-        node: NodeId,
-        /// How many shards it has.
-        load: usize,
-        /// How many would be its share.
-        share: usize,
-        /// By how many it may be off.
-        tolerance: usize,
+        /// Who is off its share by the most.
+        furthest: Furthest,
+        /// By how much it may be off.
+        tolerance: u64,
     },
+    /// What is uneven is so because of pins, or of members that shards avoid: what may move is
+    /// even.
+    PinnedOnly {
+        /// Who is off its share by the most.
+        furthest: Furthest,
+    },
+    /// By load, no move and no exchange of two shards gains enough.
+    Small {
+        /// Who is off its share by the most.
+        furthest: Furthest,
+    },
+}
+
+impl Idle {
+    /// A short name for metrics and comparisons, such as `in_motion`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NoMembers => "no_members",
+            Self::Unstable { .. } => "unstable",
+            Self::InMotion { .. } => "in_motion",
+            Self::Balanced => "balanced",
+            Self::WithinThreshold { .. } => "within_threshold",
+            Self::PinnedOnly { .. } => "pinned_only",
+            Self::Small { .. } => "small",
+        }
+    }
+
+    /// Whether a rebalancing that goes on under [`Policy::finishing`](super::Policy::finishing)
+    /// ends here, because nothing is left for it to do.
+    pub fn ends_rebalancing(&self) -> bool {
+        match self {
+            Self::NoMembers
+            | Self::Balanced
+            | Self::WithinThreshold { .. }
+            | Self::PinnedOnly { .. }
+            | Self::Small { .. } => true,
+            Self::Unstable { .. } | Self::InMotion { .. } => false,
+        }
+    }
+}
+
+/// A member and how far it is off its share. Prints as "n1, with 12 shards for a share of 10".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Furthest {
+    /// Who.
+    pub node: NodeId,
+    /// What it has: shards or load, as the strategy says.
+    pub load: u64,
+    /// What would be its share of that.
+    pub share: u64,
+    /// What is counted.
+    pub strategy: Strategy,
+}
+
+impl fmt::Display for Furthest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, load, share, strategy } = self;
+        match strategy {
+            Strategy::Count => write!(f, "{node}, with {load} shards for a share of {share}"),
+            Strategy::Load => write!(f, "{node}, with a load of {load} for a share of {share}"),
+        }
+    }
 }
 
 impl fmt::Display for Idle {
@@ -97,12 +169,18 @@ impl fmt::Display for Idle {
             ),
             Self::InMotion { shards: 1 } => f.write_str("1 shard is still moving"),
             Self::InMotion { shards } => write!(f, "{shards} shards are still moving"),
-            Self::Balanced => f.write_str("every node is within one shard of its share"),
-            Self::WithinThreshold { node, load, share, tolerance } => write!(
+            Self::Balanced => f.write_str("every node has its share, or as good as"),
+            Self::WithinThreshold { furthest, tolerance } => write!(
                 f,
-                "every node is near enough to its share: {node} is the furthest off, with {load} \
-                 shards for a share of {share}, and may be off by {tolerance}"
+                "every node is near enough to its share: the furthest off is {furthest}, and may \
+                 be off by {tolerance}"
             ),
+            Self::PinnedOnly { furthest } => {
+                write!(f, "only pinned shards keep nodes off their shares: {furthest}")
+            }
+            Self::Small { furthest } => {
+                write!(f, "no move would gain enough: the furthest off its share is {furthest}")
+            }
         }
     }
 }

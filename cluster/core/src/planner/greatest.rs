@@ -12,11 +12,11 @@ use super::problem::MemberIndex;
 #[derive(Debug)]
 pub(super) struct Greatest {
     /// Never holds a member without units.
-    heap: BinaryHeap<(usize, Reverse<MemberIndex>)>,
+    heap: BinaryHeap<(u64, Reverse<MemberIndex>)>,
 }
 
-impl FromIterator<(MemberIndex, usize)> for Greatest {
-    fn from_iter<I: IntoIterator<Item = (MemberIndex, usize)>>(units: I) -> Self {
+impl FromIterator<(MemberIndex, u64)> for Greatest {
+    fn from_iter<I: IntoIterator<Item = (MemberIndex, u64)>>(units: I) -> Self {
         let with_units = units.into_iter().filter(|(_, units)| *units > 0);
         Self { heap: with_units.map(|(i, units)| (units, Reverse(i))).collect() }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::policy::Strategy;
 use crate::NodeId;
 
 /// The greatest weight of a [`Member`].
@@ -15,18 +16,28 @@ pub type MemberIndex = usize;
 pub struct Member {
     /// Who it is; only named in reasons, never compared.
     pub node: NodeId,
-    /// Its capacity relative to the others', `1..=`[`WEIGHT_MAX`]. A number outside counts as the
-    /// nearest bound.
+    /// Its capacity relative to the others', `0..=`[`WEIGHT_MAX`]; a greater number counts as the
+    /// bound. A member of weight 0 has no share, and takes shards only while no member that is
+    /// [`Standing::Taking`] has a weight; then they all count alike.
     pub weight: u32,
-    /// Whether it may be given shards: false while it drains.
-    pub takes_shards: bool,
+    /// The failure domain that it is in: a small number that the caller gives to each. It only
+    /// matters with [`Policy::spread_zones`](super::Policy::spread_zones).
+    pub zone: u32,
+    /// What may be done to it.
+    pub standing: Standing,
 }
 
-impl Member {
-    /// What the member weighs in the apportionment: nothing while it takes no shards.
-    pub(super) fn effective_weight(&self) -> u64 {
-        if self.takes_shards { u64::from(self.weight.clamp(1, WEIGHT_MAX)) } else { 0 }
-    }
+/// What a member may be given and what may be taken from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// It has a share like any other.
+    #[default]
+    Taking,
+    /// It keeps what it has and is given nothing new, except by pins: it was found unable to claim
+    /// shards.
+    Keeping,
+    /// It drains: all its shards go, and none comes.
+    Leaving,
 }
 
 /// Where one shard is and where it is meant to be.
@@ -39,54 +50,53 @@ pub struct Placement {
     pub owner: Option<MemberIndex>,
     /// The live node that is meant to own it, if there is one.
     pub target: Option<MemberIndex>,
+    /// Where an operator wants it, if anywhere.
+    pub pin: Option<Pin>,
+    /// What runs there, in a unit of the caller's that is the same for all shards. How many shards
+    /// a member has matters to [`Strategy::Count`], how much load to [`Strategy::Load`].
+    pub load: u32,
+    /// A target that was found unable to claim this shard in time. The shard doesn't go there while
+    /// any other member takes shards, not even if it is pinned there.
+    pub avoid: Option<MemberIndex>,
 }
 
-/// Everything that a plan depends on, besides the [`Policy`].
+impl Placement {
+    /// How much of a member's share the shard takes up.
+    pub(super) fn size(&self, strategy: Strategy) -> u64 {
+        match strategy {
+            Strategy::Count => 1,
+            Strategy::Load => u64::from(self.load),
+        }
+    }
+}
+
+/// An operator's wish for one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pin {
+    /// It belongs to this member.
+    To(MemberIndex),
+    /// It belongs to a node that is no live member. Until that returns, the shard is served
+    /// wherever it can be.
+    Elsewhere,
+}
+
+/// Everything that a plan depends on, besides the [`Policy`](super::Policy).
 #[derive(Clone, Copy, Debug)]
 pub struct Problem<'a> {
     /// The live nodes. Ties are broken by their order, so the caller sorts them by node id.
     pub members: &'a [Member],
-    /// All shards; the index is the shard's number.
+    /// All shards; the index is the shard's number. At most 65,536.
     pub shards: &'a [Placement],
-    /// How long the membership, weights and drains included, has been as it is now.
+    /// How long the membership, weights and standings included, has been as it is now.
     pub stable_for: Duration,
 }
 
-/// What an operator decides about planning.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// How long the membership must have been the same before shards are rebalanced. Recovery and
-    /// draining never wait for it.
-    pub stability: Duration,
-    /// The most shards that one rebalancing plan moves, and the most that are on their way out of
-    /// draining members at once. At least 1: 0 counts as 1, for a drain must end.
-    pub batch_len_max: usize,
-    /// How far a member's load may be off its share before rebalancing starts, in thousandths of
-    /// that share. One shard more or less never starts it, so 0 means "as even as whole shards
-    /// allow, give or take one".
-    pub imbalance_threshold_permille: u32,
-}
-
-impl Policy {
-    /// The same policy with the threshold at 0, by which a rebalancing that has started goes on
-    /// until every member is within one shard of its share.
-    ///
-    /// The planner has no memory, so the caller says that one has started: it plans with this
-    /// policy after a plan that rebalanced, until one answers
-    /// [`Idle::Balanced`](super::Idle::Balanced) or the membership changes.
-    #[must_use]
-    pub fn finishing(&self) -> Self {
-        Self { imbalance_threshold_permille: 0, ..self.clone() }
+impl Problem<'_> {
+    pub(super) fn takes(&self, member: MemberIndex) -> bool {
+        self.members[member].standing == Standing::Taking
     }
 
-    pub(super) fn batch_len(&self) -> usize {
-        self.batch_len_max.max(1)
-    }
-
-    /// How many shards a member with this share may be off it.
-    pub(super) fn tolerance(&self, share: usize) -> usize {
-        // 128 bits hold any product of the two, and a quotient too big for memory is no limit.
-        let fraction = share as u128 * u128::from(self.imbalance_threshold_permille) / 1000;
-        usize::try_from(fraction).unwrap_or(usize::MAX).max(1)
+    pub(super) fn any_takes(&self) -> bool {
+        self.members.iter().any(|member| member.standing == Standing::Taking)
     }
 }

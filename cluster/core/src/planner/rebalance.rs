@@ -1,73 +1,131 @@
-//! Evens out the load of a cluster at rest.
+//! Evens out a cluster at rest.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
 
-use super::answer::{Idle, Move, MoveReason};
-use super::greatest::Greatest;
-use super::problem::{MemberIndex, Policy, Problem};
-use super::shares::{goals, shares};
-use crate::ShardId;
+use super::answer::{Furthest, Idle, Move};
+use super::budget::Budget;
+use super::exchange::Exchange;
+use super::policy::{Policy, Strategy, even};
+use super::problem::{MemberIndex, Problem, Standing};
+use super::shares::{Holding, Rule, apportion};
+use super::surplus::surplus;
+use super::survey::Survey;
 
 /// The next batch of moves, never empty, or why there is none.
 ///
-/// The cluster must be at rest: every shard has its target as owner, and that takes shards.
+/// The cluster must be at rest: every shard has its target as owner, and that may have it.
 pub(super) fn rebalance(
     problem: &Problem<'_>,
     policy: &Policy,
-    loads: &[usize],
+    strategy: Strategy,
+    survey: &Survey,
+    budget: Budget,
 ) -> Result<Vec<Move>, Idle> {
-    check_imbalance(problem, policy, loads)?;
-
-    let goals = goals(problem.members, loads, problem.shards.len());
-    let differences = |of: fn(usize, usize) -> usize| -> Greatest {
-        let pairs = loads.iter().zip(&goals);
-        pairs.map(|(load, goal)| of(*load, *goal)).enumerate().collect()
-    };
-    // Loads and goals have the same sum, so there are as many vacancies as surplus shards.
-    let surplus = differences(usize::saturating_sub);
-    let vacancies = differences(|load, goal| goal.saturating_sub(load));
-
-    let mut outgoing: Vec<VecDeque<MemberIndex>> = vec![VecDeque::new(); loads.len()];
-    for (from, to) in surplus.zip(vacancies).take(policy.batch_len()) {
-        outgoing[from].push_back(to);
-    }
-    Ok(pick_shards(problem, outgoing))
-}
-
-/// Whether some member is further off its share than the policy tolerates; if not, the reason to
-/// do nothing.
-fn check_imbalance(problem: &Problem<'_>, policy: &Policy, loads: &[usize]) -> Result<(), Idle> {
-    let mut idle = Idle::Balanced;
-    let mut most_off = 1;
-    let shares = shares(problem.members, problem.shards.len());
-    for ((member, load), share) in problem.members.iter().zip(loads).zip(shares) {
-        let off = load.abs_diff(share);
-        let tolerance = policy.tolerance(share);
-        if off > tolerance {
-            return Ok(());
-        }
-        if off > most_off {
-            most_off = off;
-            idle =
-                Idle::WithinThreshold { node: member.node.clone(), load: *load, share, tolerance };
+    let shares = Shares::of(problem, policy, strategy, survey);
+    let mut offs = offs(survey, &shares.reachable);
+    if offs.any(|off| off.by > policy.tolerance(strategy, off.share)) {
+        let moves = match strategy {
+            Strategy::Count => surplus(problem, policy.spread_zones, survey, budget),
+            Strategy::Load => Exchange::new(problem, policy, survey, &shares, budget).moves(),
+        };
+        if !moves.is_empty() {
+            return Ok(moves);
         }
     }
-    Err(idle)
+    Err(shares.why_idle(problem, policy, strategy, survey))
 }
 
-/// Chooses the lowest-numbered shards of each member that has outgoing ones.
-fn pick_shards(problem: &Problem<'_>, mut outgoing: Vec<VecDeque<MemberIndex>>) -> Vec<Move> {
-    let owned = problem.shards.iter().enumerate();
-    owned
-        .filter_map(|(number, placement)| {
-            let from = placement.owner?;
-            let to = outgoing[from].pop_front()?;
-            Some(Move {
-                shard: ShardId(number as u32),
-                from: Some(from),
-                to,
-                reason: MoveReason::Rebalance,
-            })
-        })
-        .collect()
+/// What the members should have, by how much is taken for granted.
+#[derive(Debug)]
+pub(super) struct Shares {
+    /// By weight and zone alone, but for members that keep what they have.
+    pub(super) nominal: Vec<u64>,
+    /// With the floors of pinned shards.
+    pinned: Vec<u64>,
+    /// As `pinned`, and by load no member is asked for less than its largest shard.
+    pub(super) reachable: Vec<u64>,
+}
+
+impl Shares {
+    fn of(problem: &Problem<'_>, policy: &Policy, strategy: Strategy, survey: &Survey) -> Self {
+        let total = survey.holdings.iter().map(|holding| holding.load).sum();
+        let rule = Rule { spread_zones: policy.spread_zones, favour_holders: false };
+        let share_out = |floor: &dyn Fn(usize) -> u64| {
+            let holdings = survey.holdings.iter().enumerate();
+            let holdings: Vec<Holding> = holdings
+                .map(|(i, holding)| match problem.members[i].standing {
+                    Standing::Taking => Holding { floor: floor(i), ..*holding },
+                    Standing::Keeping | Standing::Leaving => *holding,
+                })
+                .collect();
+            apportion(problem.members, &holdings, total, rule)
+        };
+        let floor = |i: usize| survey.holdings[i].floor;
+        Self {
+            nominal: share_out(&|_| 0),
+            pinned: share_out(&floor),
+            reachable: match strategy {
+                Strategy::Count => share_out(&floor),
+                Strategy::Load => share_out(&|i| floor(i).max(survey.largest[i])),
+            },
+        }
+    }
+
+    /// Why nothing moves, given that nothing does.
+    fn why_idle(
+        &self,
+        problem: &Problem<'_>,
+        policy: &Policy,
+        strategy: Strategy,
+        survey: &Survey,
+    ) -> Idle {
+        let worst = |shares: &[u64], tolerance: &dyn Fn(u64) -> u64| {
+            let offs = offs(survey, shares).filter(|off| off.by > tolerance(off.share));
+            // The first of equals.
+            offs.max_by_key(|off| (off.by, Reverse(off.member)))
+        };
+        let told = |off: Off| Furthest {
+            node: problem.members[off.member].node.clone(),
+            load: survey.holdings[off.member].load,
+            share: off.share,
+            strategy,
+        };
+        let threshold = |share| policy.tolerance(strategy, share);
+        let uneven = |share| even(strategy, share);
+
+        if let Some(off) = worst(&self.reachable, &threshold) {
+            return match strategy {
+                Strategy::Count => Idle::PinnedOnly { furthest: told(off) },
+                Strategy::Load => Idle::Small { furthest: told(off) },
+            };
+        }
+        if let Some(off) = worst(&self.reachable, &uneven) {
+            let tolerance = threshold(off.share);
+            return Idle::WithinThreshold { furthest: told(off), tolerance };
+        }
+        match worst(&self.nominal, &uneven) {
+            None => Idle::Balanced,
+            Some(off) if worst(&self.pinned, &uneven).is_some() => {
+                Idle::Small { furthest: told(off) }
+            }
+            Some(off) => Idle::PinnedOnly { furthest: told(off) },
+        }
+    }
+}
+
+/// How far a member is off its share.
+#[derive(Clone, Copy, Debug)]
+struct Off {
+    member: MemberIndex,
+    share: u64,
+    by: u64,
+}
+
+fn offs(survey: &Survey, shares: &[u64]) -> impl Iterator<Item = Off> {
+    let members = survey.holdings.iter().zip(shares).enumerate();
+    members.map(|(member, (holding, share))| Off {
+        member,
+        share: *share,
+        by: holding.load.abs_diff(*share),
+    })
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use greenroom_core::planner::{Idle, MoveReason, Placement, Policy, shares};
+use greenroom_core::planner::{Idle, MoveReason, Policy, Standing, shares};
 use proptest::prelude::*;
 
-use crate::support::{Cluster, at_rest, policy};
+use crate::support::{Cluster, at_rest, placed, policy};
 
 /// Any cluster in any state, dead and draining members included.
 fn any_cluster() -> impl Strategy<Value = Cluster> {
@@ -15,8 +15,7 @@ fn any_cluster() -> impl Strategy<Value = Cluster> {
         let member = prop::option::weighted(0.9, 0..=weights.len());
         let moving = (member.clone(), member.clone());
         let resting = member.prop_map(|m| (m, m));
-        let shard =
-            prop_oneof![moving, resting].prop_map(|(owner, target)| Placement { owner, target });
+        let shard = prop_oneof![moving, resting].prop_map(|(owner, target)| placed(owner, target));
         let shards = prop::collection::vec(shard, 0..200);
         shards.prop_map(move |shards| Cluster::new(&weights, shards))
     })
@@ -37,12 +36,12 @@ fn weights() -> impl Strategy<Value = Vec<i32>> {
 }
 
 fn takers(cluster: &Cluster) -> usize {
-    cluster.members.iter().filter(|m| m.takes_shards).count()
+    (0..cluster.members.len()).filter(|m| cluster.takes(*m)).count()
 }
 
 /// A new cluster, settled by the planner.
 fn settled(weights: &[i32], shards: usize) -> Cluster {
-    let mut cluster = Cluster::new(weights, vec![Placement::default(); shards]);
+    let mut cluster = Cluster::new(weights, vec![placed(None, None); shards]);
     cluster.converge(&policy());
     cluster
 }
@@ -51,10 +50,10 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn shares_are_complete_and_proportional(weights in weights(), shards in 0..70_000_usize) {
+    fn shares_are_complete_and_proportional(weights in weights(), shards in 0..70_000_u64) {
         let cluster = Cluster::new(&weights, Vec::new());
-        let result = shares(&cluster.members, shards);
-        prop_assert_eq!(result.iter().sum::<usize>(), shards);
+        let result = shares(&cluster.members, shards, false);
+        prop_assert_eq!(result.iter().sum::<u64>(), shards);
         let total: i64 = weights.iter().map(|w| i64::from(*w)).sum();
         for (share, weight) in result.iter().zip(&weights) {
             let off = *share as i64 * total - shards as i64 * i64::from(*weight);
@@ -69,7 +68,7 @@ proptest! {
         let plan = cluster.plan_at(Duration::ZERO, &policy);
         cluster.apply(&plan);
         let live = |i: &usize| *i < cluster.members.len();
-        let takes = |i: usize| cluster.members[i].takes_shards;
+        let takes = |i: usize| cluster.takes(i);
         if takers(&cluster) == 0 {
             prop_assert_eq!(plan.idle, Some(Idle::NoMembers));
             prop_assert!(plan.moves.is_empty());
@@ -97,7 +96,7 @@ proptest! {
                 let live = |i: &usize| *i < cluster.members.len();
                 let owner = shard.owner.filter(live);
                 let target = shard.target.filter(live);
-                owner.is_some_and(|o| !cluster.members[o].takes_shards)
+                owner.is_some_and(|o| !cluster.takes(o))
                     && target.is_some()
                     && target != owner
             }).count()
@@ -126,11 +125,11 @@ proptest! {
         if takers(&cluster) == 0 {
             return Ok(());
         }
-        let shares = shares(&cluster.members, cluster.shards.len());
+        let shares = cluster.shares();
         for (i, (owned, share)) in cluster.owned().iter().zip(&shares).enumerate() {
             let tolerance = share * policy.imbalance_threshold_permille as usize / 1000;
             prop_assert!(owned.abs_diff(*share) <= tolerance.max(1));
-            prop_assert!(cluster.members[i].takes_shards || *owned == 0, "drained");
+            prop_assert!(cluster.takes(i) || *owned == 0, "drained");
         }
         let finished = cluster.converge(&policy.finishing());
         prop_assert_eq!(finished.idle, Idle::Balanced);
@@ -165,7 +164,7 @@ proptest! {
         let mut counts = counts;
         counts.insert(place, 0);
         let mut cluster = Cluster::new(&weights, at_rest(&counts));
-        let share = shares(&cluster.members, shards)[place];
+        let share = cluster.shares()[place];
         let moves = cluster.converge(&policy()).moves;
         prop_assert!(moves <= share + weights.len(), "{} for a share of {}", moves, share);
     }
@@ -178,7 +177,7 @@ proptest! {
         let leaver = leaver % weights.len();
         let owned = cluster.owned()[leaver];
         if drains {
-            cluster.members[leaver].takes_shards = false;
+            cluster.members[leaver].standing = Standing::Leaving;
         } else {
             cluster.lose(leaver);
         }

@@ -2,29 +2,23 @@
 
 use std::time::Duration;
 
-use greenroom_core::ShardId;
-use greenroom_core::planner::{Idle, Move, MoveReason, Policy, shares};
+use greenroom_core::planner::{Furthest, Idle, MoveReason, Policy, Strategy, shares};
 
-use crate::support::{Cluster, at_rest, members, placed, policy};
-
-fn step(shard: u32, from: Option<usize>, to: usize, reason: MoveReason) -> Move {
-    Move { shard: ShardId(shard), from, to, reason }
-}
-
-fn batches_of(batch_len_max: usize) -> Policy {
-    Policy { batch_len_max, ..policy() }
-}
+use crate::support::{Cluster, at_rest, batches_of, members, placed, policy, step};
 
 #[test]
 fn shares_are_apportioned_by_largest_remainder() {
-    assert_eq!(shares(&members(&[1, 1, 1]), 8), [3, 3, 2], "ties go to whoever is first");
-    assert_eq!(shares(&members(&[1, 2, 1]), 8), [2, 4, 2]);
-    assert_eq!(shares(&members(&[1, 2]), 4), [1, 3], "2.67 is nearer to 3 than 1.33 to 2");
-    assert_eq!(shares(&members(&[10, 7, 3]), 10), [5, 4, 1], "3.5 and 1.5 tie, one shard is left");
-    assert_eq!(shares(&members(&[1, -1, 1]), 9), [5, 0, 4], "who drains has none");
-    assert_eq!(shares(&members(&[-1]), 9), [0]);
-    assert_eq!(shares(&members(&[0, 5000]), 1001), [1, 1000], "weights are bounded");
-    assert!(shares(&[], 9).is_empty());
+    let of = |weights: &[i32], total| shares(&members(weights), total, false);
+    assert_eq!(of(&[1, 1, 1], 8), [3, 3, 2], "ties go to whoever is first");
+    assert_eq!(of(&[1, 2, 1], 8), [2, 4, 2]);
+    assert_eq!(of(&[1, 2], 4), [1, 3], "2.67 is nearer to 3 than 1.33 to 2");
+    assert_eq!(of(&[10, 7, 3], 10), [5, 4, 1], "3.5 and 1.5 tie, one shard is left");
+    assert_eq!(of(&[1, -1, 1], 9), [5, 0, 4], "who drains has none");
+    assert_eq!(of(&[-1], 9), [0]);
+    assert_eq!(of(&[1, 5000], 1001), [1, 1000], "weights are bounded");
+    assert_eq!(of(&[0, 1], 9), [0, 9], "a weight of 0 has no share");
+    assert_eq!(of(&[0, 0], 9), [5, 4], "unless nobody has a weight");
+    assert!(of(&[], 9).is_empty());
 }
 
 #[test]
@@ -74,10 +68,12 @@ fn a_recalled_shard_is_part_of_its_owners_load() {
 }
 
 #[test]
-fn only_drains_count_against_the_batch_of_drains() {
+fn whatever_is_in_flight_counts_against_the_batch() {
     let mut cluster = Cluster::new(&[1, 1, -1], at_rest(&[3, 0, 1]));
     cluster.shards[0].target = Some(1);
-    let plan = cluster.plan(&batches_of(1));
+    assert_eq!(cluster.plan(&batches_of(1)).moves, []);
+    assert_eq!(cluster.plan(&batches_of(1)).idle, Some(Idle::InMotion { shards: 1 }));
+    let plan = cluster.plan(&batches_of(2));
     assert_eq!(plan.moves, [step(3, Some(2), 1, MoveReason::Drain)]);
     assert_eq!(plan.idle, Some(Idle::InMotion { shards: 2 }));
 }
@@ -162,9 +158,12 @@ fn rebalancing_starts_beyond_the_threshold() {
     assert_eq!(
         idle,
         Idle::WithinThreshold {
-            node: near.members[0].node.clone(),
-            load: 110,
-            share: 100,
+            furthest: Furthest {
+                node: near.members[0].node.clone(),
+                load: 110,
+                share: 100,
+                strategy: Strategy::Count,
+            },
             tolerance: 10,
         }
     );

@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use greenroom_core::NodeId;
-use greenroom_core::planner::{Idle, Member, MemberIndex, Placement, Plan, Policy, Problem, plan};
+use greenroom_core::planner::{
+    Idle, Member, MemberIndex, Move, MoveReason, Pin, Placement, Plan, Policy, Problem, Settled,
+    Standing, Strategy, plan, settle, shares,
+};
+use greenroom_core::{NodeId, ShardId};
 
 pub(crate) const LONG_STABLE: Duration = Duration::from_secs(3600);
 
@@ -12,8 +15,20 @@ pub(crate) fn policy() -> Policy {
     Policy {
         stability: Duration::from_secs(10),
         batch_len_max: usize::MAX,
+        node_moves_max: usize::MAX,
         imbalance_threshold_permille: 0,
+        strategy: Strategy::Count,
+        spread_zones: false,
+        move_gain_permille: 0,
     }
+}
+
+pub(crate) fn by_load() -> Policy {
+    Policy { strategy: Strategy::Load, ..policy() }
+}
+
+pub(crate) fn by_zone() -> Policy {
+    Policy { spread_zones: true, ..policy() }
 }
 
 /// Members `n0`, `n1`, ... of these weights; a negative weight drains.
@@ -23,13 +38,31 @@ pub(crate) fn members(weights: &[i32]) -> Vec<Member> {
         .map(|(i, weight)| Member {
             node: NodeId::new(format!("n{i}")).expect("a valid name"),
             weight: weight.unsigned_abs(),
-            takes_shards: *weight >= 0,
+            zone: 0,
+            standing: if *weight < 0 { Standing::Leaving } else { Standing::Taking },
         })
         .collect()
 }
 
 pub(crate) fn placed(owner: Option<MemberIndex>, target: Option<MemberIndex>) -> Placement {
-    Placement { owner, target }
+    Placement { owner, target, ..Placement::default() }
+}
+
+/// Shards at rest with these loads: `loads[i]` at member `i`.
+pub(crate) fn loaded(loads: &[&[u32]]) -> Vec<Placement> {
+    let loads = loads.iter().enumerate();
+    let shards = loads.flat_map(|(i, loads)| {
+        loads.iter().map(move |load| Placement { load: *load, ..placed(Some(i), Some(i)) })
+    });
+    shards.collect()
+}
+
+pub(crate) fn step(shard: u32, from: Option<usize>, to: usize, reason: MoveReason) -> Move {
+    Move { shard: ShardId(shard), from, to, reason }
+}
+
+pub(crate) fn batches_of(batch_len_max: usize) -> Policy {
+    Policy { batch_len_max, ..policy() }
 }
 
 /// Shards at rest: `counts[i]` of them at member `i`.
@@ -59,6 +92,22 @@ impl Cluster {
 
     pub(crate) fn plan(&self, policy: &Policy) -> Plan {
         self.plan_at(LONG_STABLE, policy)
+    }
+
+    /// What would become of it.
+    pub(crate) fn settled(&self, policy: &Policy) -> Settled {
+        let (members, shards) = (&self.members, &self.shards);
+        settle(&Problem { members, shards, stable_for: Duration::ZERO }, policy)
+    }
+
+    pub(crate) fn takes(&self, member: MemberIndex) -> bool {
+        self.members[member].standing == Standing::Taking
+    }
+
+    /// How many shards each member should have by its weight alone.
+    pub(crate) fn shares(&self) -> Vec<usize> {
+        let shares = shares(&self.members, self.shards.len() as u64, false);
+        shares.into_iter().map(|share| share as usize).collect()
     }
 
     /// Writes the targets of a plan.
@@ -96,6 +145,15 @@ impl Cluster {
         unreachable!("the loop has no end of its own")
     }
 
+    /// The load of each member's shards.
+    pub(crate) fn owned_load(&self) -> Vec<u64> {
+        let mut loads = vec![0; self.members.len()];
+        for shard in &self.shards {
+            shard.owner.into_iter().for_each(|owner| loads[owner] += u64::from(shard.load));
+        }
+        loads
+    }
+
     pub(crate) fn owned(&self) -> Vec<usize> {
         let mut counts = vec![0; self.members.len()];
         let owners = self.shards.iter().filter_map(|shard| shard.owner);
@@ -112,7 +170,17 @@ impl Cluster {
             other => other,
         };
         for shard in &mut self.shards {
-            *shard = placed(close(shard.owner), close(shard.target));
+            let pin = shard.pin.map(|pin| match pin {
+                Pin::To(pinned) => close(Some(pinned)).map_or(Pin::Elsewhere, Pin::To),
+                Pin::Elsewhere => Pin::Elsewhere,
+            });
+            *shard = Placement {
+                owner: close(shard.owner),
+                target: close(shard.target),
+                pin,
+                load: shard.load,
+                avoid: close(shard.avoid),
+            };
         }
     }
 }

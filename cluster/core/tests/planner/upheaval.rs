@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use greenroom_core::planner::{Idle, Placement, Policy, shares};
+use greenroom_core::planner::{Idle, Placement, Policy, Standing};
 use proptest::prelude::*;
 
 use crate::support::{Cluster, LONG_STABLE, members, policy};
@@ -51,7 +51,9 @@ fn happen(cluster: &mut Cluster, event: &Event, stable_for: &mut Duration) {
         }
         Event::Join(weight) if len < 8 => cluster.members.extend(members(&[*weight])),
         Event::Die(member) if *member < len => cluster.lose(*member),
-        Event::Drain(member) if *member < len => cluster.members[*member].takes_shards = false,
+        Event::Drain(member) if *member < len => {
+            cluster.members[*member].standing = Standing::Leaving;
+        }
         _ => return,
     }
     *stable_for = Duration::ZERO;
@@ -71,22 +73,22 @@ proptest! {
         for event in &events {
             let plan = cluster.plan_at(stable_for, &policy);
             cluster.apply(&plan);
-            if cluster.members.iter().any(|m| m.takes_shards) {
+            if (0..cluster.members.len()).any(|m| cluster.takes(m)) {
                 let served = |s: &Placement| s.owner.is_some() || s.target.is_some();
                 prop_assert!(cluster.shards.iter().all(served));
             }
             happen(&mut cluster, event, &mut stable_for);
         }
 
-        if !cluster.members.iter().any(|m| m.takes_shards) {
+        if !(0..cluster.members.len()).any(|m| cluster.takes(m)) {
             cluster.members.extend(members(&[500]));
         }
         let converged = cluster.converge(&policy);
         prop_assert_eq!(converged.idle, Idle::Balanced);
-        let shares = shares(&cluster.members, cluster.shards.len());
+        let shares = cluster.shares();
         for (i, (owned, share)) in cluster.owned().iter().zip(shares).enumerate() {
             prop_assert!(owned.abs_diff(share) <= 1);
-            prop_assert!(cluster.members[i].takes_shards || *owned == 0);
+            prop_assert!(cluster.takes(i) || *owned == 0);
         }
     }
 }

@@ -1,11 +1,18 @@
 //! What may be said on the command line.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
 
-/// Asks a Greenroom cluster how it is.
+use clap::{Parser, Subcommand, ValueEnum};
+use greenroom_inspector::ShardSpan;
+
+/// Asks a Greenroom cluster how it is, and tells it what to do.
 ///
 /// Any node can be asked; it answers with its own picture of the cluster, which may be a moment
-/// late. Exit codes: 0 answered, 1 the cluster could not be asked, 2 bad usage.
+/// late, and passes orders on to the node that can carry them out. Orders (pin, unpin, move, drain,
+/// rebalance, group) need the operators' token: --token-file, or the variable
+/// GREENROOM_OPERATOR_TOKEN. Shards are written as 4711, 10-20, gpu/77 or gpu/10-20. Exit codes: 0
+/// done, 1 the cluster could not be asked or refused, 2 bad usage, 3 `topology diff` found
+/// differences.
 #[derive(Debug, Parser)]
 #[command(name = "greenroom", version)]
 pub(crate) struct Args {
@@ -23,8 +30,13 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
 
+    /// File that holds the operators' token, for orders [default: GREENROOM_OPERATOR_TOKEN]
+    // A token itself is no argument: other users of the machine could read it.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+
     #[command(subcommand)]
-    pub(crate) question: Question,
+    pub(crate) command: Command,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,8 +48,19 @@ pub(crate) enum Output {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    Question(Question),
+    #[command(flatten)]
+    Order(Order),
+    /// The cluster as a document: to keep, to compare, to begin a cluster with
+    #[command(subcommand)]
+    Topology(Topology),
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Question {
-    /// Who leads, which nodes there are, and how many shards each has
+    /// Who leads, which nodes and groups there are, and how many shards each node has
     Status,
     /// Where an actor lives; does not activate it
     Peek {
@@ -46,13 +69,119 @@ pub(crate) enum Question {
         actor: Actor,
     },
     /// One line a shard: where it should be, where it is, and why
-    Shards {
-        /// Only shards whose record names this node as owner, be it alive or not
-        #[arg(long, value_name = "NODE")]
-        owner: Option<String>,
-        /// Only shards on their way to another owner, or to their first
+    Shards(ShardFilter),
+    /// Where a shard is and should be, and what the leader decided about it
+    Why {
+        #[arg(value_name = "SHARD", value_parser = one_shard)]
+        shard: ShardSpan,
+    },
+    /// What the leader decided and why, the newest last
+    Decisions {
+        /// At most so many, the newest; 0 for all that are kept
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+        /// Those of the asked node, from when it led, instead of the present leader's
         #[arg(long)]
-        in_motion: bool,
+        here: bool,
+    },
+}
+
+/// What passes all of these is shown.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShardFilter {
+    /// Only shards whose record names this node as owner, be it alive or not
+    #[arg(long, value_name = "NODE")]
+    pub(crate) owner: Option<String>,
+    /// Only shards on their way to another owner, or to their first
+    #[arg(long)]
+    pub(crate) in_motion: bool,
+    /// Only shards that an operator pinned
+    #[arg(long)]
+    pub(crate) pinned: bool,
+    /// Only shards of this group
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Order {
+    /// Keep shards at a node, whatever the balance
+    Pin {
+        #[arg(value_name = "SHARD", required = true)]
+        shards: Vec<ShardSpan>,
+        /// Where; without it, each where it is now
+        #[arg(long, value_name = "NODE")]
+        to: Option<String>,
+    },
+    /// Let shards move again
+    Unpin {
+        #[arg(value_name = "SHARD", required = true)]
+        shards: Vec<ShardSpan>,
+    },
+    /// Give shards to a node, once; rebalancing may move them again
+    Move {
+        #[arg(value_name = "SHARD", required = true)]
+        shards: Vec<ShardSpan>,
+        #[arg(long, value_name = "NODE")]
+        to: String,
+    },
+    /// Make a node give all its shards away and stay a member
+    Drain {
+        #[arg(value_name = "NODE")]
+        drained: String,
+        /// Let it take shards again
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Stop rebalancing, or let it go on
+    Rebalance {
+        #[arg(value_enum)]
+        what: Rebalance,
+    },
+    /// Shard groups
+    #[command(subcommand)]
+    Group(Group),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rebalance {
+    /// Stop, and send back what is in motion for balance
+    Hold,
+    /// Let it go on
+    Resume,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Group {
+    /// Replace the placement rule of a group by what is said here, be it nothing
+    Set {
+        #[arg(value_name = "GROUP")]
+        group: String,
+        /// A label that a node must have; may be repeated
+        #[arg(long, value_name = "LABEL=VALUE", value_parser = label)]
+        require: Vec<(String, String)>,
+        /// A label by which nodes are preferred; may be repeated
+        #[arg(long, value_name = "LABEL=VALUE", value_parser = label)]
+        prefer: Vec<(String, String)>,
+        /// Even if no live node satisfies the rule
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Topology {
+    /// Write down nodes, shards and pins, always as JSON
+    Export {
+        /// Where to; the standard output unless given
+        file: Option<PathBuf>,
+    },
+    /// Tell what changed since a topology was written down; exits with 3 if anything did
+    Diff {
+        /// The earlier one
+        old: PathBuf,
+        /// The later one; the cluster as it is now unless given
+        new: Option<PathBuf>,
     },
 }
 
@@ -69,6 +198,18 @@ fn actor(text: &str) -> Result<Actor, &'static str> {
             Ok(Actor { kind: kind.to_owned(), key: key.to_owned() })
         }
         _ => Err("an actor is named by kind and key, such as bank.account/alice"),
+    }
+}
+
+fn one_shard(text: &str) -> Result<ShardSpan, String> {
+    let span: ShardSpan = text.parse().map_err(|error| format!("{error}"))?;
+    if span.first == span.last { Ok(span) } else { Err("name one shard".to_owned()) }
+}
+
+fn label(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((label, value)) if !label.is_empty() => Ok((label.to_owned(), value.to_owned())),
+        _ => Err("a label is written as label=value, such as disk=ssd"),
     }
 }
 

@@ -1,7 +1,17 @@
 //! The answers as JSON. The README documents every field; a released name keeps its meaning.
 
-use greenroom_inspector::{ClusterView, Life, Node, Placement, Shard, Share};
+mod decisions;
+mod shards;
+mod topology;
+
+use std::collections::BTreeMap;
+
+use greenroom_inspector::{ClusterView, Group, Life, Node, Placement, Share};
 use serde::Serialize;
+
+pub(crate) use decisions::{DecisionList, Why};
+pub(crate) use shards::Shards;
+pub(crate) use topology::{Differences, Exported};
 
 use crate::Failure;
 use crate::args::Actor;
@@ -20,6 +30,9 @@ pub(crate) struct Status<'a> {
     revision: u64,
     leader: Option<LifeEntry<'a>>,
     term: u64,
+    rebalancing_held: bool,
+    shard_count: u32,
+    groups: Vec<GroupEntry<'a>>,
     nodes: Vec<NodeEntry<'a>>,
     unknown_nodes: Vec<UnknownEntry<'a>>,
     totals: TotalsEntry,
@@ -46,6 +59,9 @@ impl<'a> Status<'a> {
             revision: view.revision,
             leader: view.leader.as_ref().map(LifeEntry::of),
             term: view.term,
+            rebalancing_held: view.rebalancing_held,
+            shard_count: view.shard_count,
+            groups: view.groups.iter().map(GroupEntry::of).collect(),
             nodes,
             unknown_nodes,
             totals: TotalsEntry {
@@ -54,6 +70,7 @@ impl<'a> Status<'a> {
                 in_motion: totals.in_motion,
                 without_owner: totals.without_owner,
                 orphans: totals.orphans,
+                pinned: totals.pinned,
             },
         }
     }
@@ -72,6 +89,21 @@ impl<'a> LifeEntry<'a> {
 }
 
 #[derive(Serialize)]
+struct GroupEntry<'a> {
+    group: &'a str,
+    kinds: &'a [String],
+    require: &'a BTreeMap<String, String>,
+    prefer: &'a BTreeMap<String, String>,
+}
+
+impl<'a> GroupEntry<'a> {
+    fn of(group: &'a Group) -> Self {
+        let Group { name, kinds, require, prefer } = group;
+        Self { group: name, kinds, require, prefer }
+    }
+}
+
+#[derive(Serialize)]
 struct NodeEntry<'a> {
     node: &'a str,
     incarnation: u64,
@@ -81,6 +113,7 @@ struct NodeEntry<'a> {
     peer_address: &'a str,
     http_address: Option<&'a str>,
     version: &'a str,
+    labels: &'a BTreeMap<String, String>,
     kinds: &'a [String],
     owned: usize,
     targeted: usize,
@@ -99,6 +132,7 @@ impl<'a> NodeEntry<'a> {
             peer_address: &node.peer_address,
             http_address: node.http_address.as_deref(),
             version: &node.version,
+            labels: &node.labels,
             kinds: &node.kinds,
             owned: share.owned,
             targeted: share.targeted,
@@ -122,6 +156,7 @@ struct TotalsEntry {
     in_motion: usize,
     without_owner: usize,
     orphans: usize,
+    pinned: usize,
 }
 
 #[derive(Serialize)]
@@ -147,43 +182,9 @@ impl<'a> Peek<'a> {
     }
 }
 
+/// That an order was carried out.
 #[derive(Serialize)]
-pub(crate) struct Shards<'a> {
-    cluster: &'a str,
-    answered_by: &'a str,
-    revision: u64,
-    shards: Vec<ShardEntry<'a>>,
-}
-
-impl<'a> Shards<'a> {
-    pub(crate) fn of(view: &'a ClusterView, shards: &[&'a Shard]) -> Self {
-        let entry = |shard: &&'a Shard| ShardEntry {
-            shard: shard.number,
-            condition: view.condition(shard).as_str(),
-            target: shard.target.as_deref(),
-            owner: shard.owner.as_ref().map(LifeEntry::of),
-            owner_alive: view.live_owner(shard).is_some(),
-            epoch: shard.epoch,
-            since_ms: shard.since_ms,
-            reason: &shard.reason,
-        };
-        Self {
-            cluster: &view.cluster,
-            answered_by: &view.answered_by,
-            revision: view.revision,
-            shards: shards.iter().map(entry).collect(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct ShardEntry<'a> {
-    shard: u32,
-    condition: &'static str,
-    target: Option<&'a str>,
-    owner: Option<LifeEntry<'a>>,
-    owner_alive: bool,
-    epoch: u64,
-    since_ms: Option<u64>,
-    reason: &'a str,
+pub(crate) struct Done<'a> {
+    pub(crate) done: &'a str,
+    pub(crate) by: &'a str,
 }

@@ -1,27 +1,44 @@
-//! `greenroom`: asks a cluster, through one of its nodes, how it is.
+//! `greenroom`: asks a cluster, through one of its nodes, how it is, and tells it what to do.
 //!
-//! Exit codes: 0 answered, 1 the cluster could not be asked, 2 bad usage. Errors go to stderr.
+//! Exit codes: 0 done, 1 the cluster could not be asked or refused, 2 bad usage, 3 `topology diff`
+//! found differences. Errors go to stderr.
 
 mod args;
 mod json;
+mod order;
 mod report;
 mod rfc3339;
 mod table;
+mod topology;
 
 use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use greenroom_inspector::InspectError;
+use greenroom_inspector::{BadToken, BadTopology, InspectError, UnknownShard};
 
-use crate::args::Args;
+use crate::args::{Args, Command};
 
-const CANNOT_ASK: u8 = 1;
+const NOT_DONE: u8 = 1;
 const BAD_USAGE: u8 = 2;
+const DIFFERENT: u8 = 3;
+
+/// What is printed on success, and the exit code.
+struct Answer {
+    text: String,
+    exit_code: u8,
+}
+
+impl From<String> for Answer {
+    fn from(text: String) -> Self {
+        Self { text, exit_code: 0 }
+    }
+}
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit_code) => ExitCode::from(exit_code),
         Err(failure) => {
             eprintln!("greenroom: {}", table::printable(&failure.to_string()));
             ExitCode::from(failure.exit_code())
@@ -29,15 +46,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<(), Failure> {
+fn run(args: &Args) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?;
-    let text = runtime.block_on(report::write(args));
+    let answer = runtime.block_on(answer(args));
     // A look-up of a name may still hang in a thread; nobody waits for it any more.
     runtime.shutdown_background();
-    print(&text?).map_err(Failure::Output)
+    let Answer { text, exit_code } = answer?;
+    print(&text).map_err(Failure::Output)?;
+    Ok(exit_code)
+}
+
+async fn answer(args: &Args) -> Result<Answer, Failure> {
+    match &args.command {
+        Command::Question(question) => Ok(report::write(args, question).await?.into()),
+        Command::Order(order) => Ok(order::carry_out(args, order).await?.into()),
+        Command::Topology(topology) => topology::write(args, topology).await,
+    }
 }
 
 fn print(text: &str) -> std::io::Result<()> {
@@ -60,13 +87,29 @@ enum Failure {
     Json(#[from] serde_json::Error),
     #[error("cannot write the answer: {0}")]
     Output(std::io::Error),
+    #[error(transparent)]
+    Shard(#[from] UnknownShard),
+    #[error("the cluster has no shard {0}")]
+    NoShard(String),
+    #[error("orders need the operators' token: give --token-file, or set GREENROOM_OPERATOR_TOKEN")]
+    NoToken,
+    #[error(transparent)]
+    Token(#[from] BadToken),
+    #[error("cannot read {}: {error}", .file.display())]
+    Read { file: PathBuf, error: std::io::Error },
+    #[error("cannot write {}: {error}", .file.display())]
+    Write { file: PathBuf, error: std::io::Error },
+    #[error("{}: {error}", .file.display())]
+    Topology { file: PathBuf, error: BadTopology },
 }
 
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Inspect(InspectError::BadAddress { .. }) => BAD_USAGE,
-            _ => CANNOT_ASK,
+            Self::Inspect(InspectError::BadAddress { .. }) | Self::NoToken | Self::Token(_) => {
+                BAD_USAGE
+            }
+            _ => NOT_DONE,
         }
     }
 }

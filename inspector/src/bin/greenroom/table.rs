@@ -1,26 +1,45 @@
 //! The answers for people. Columns are as wide as their widest cell; an empty cell is a `-`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
 
-use greenroom_inspector::{ClusterView, Node, Placement, Shard, Share};
+use greenroom_inspector::{
+    ClusterView, Decision, Decisions, Difference, Group, Node, Placement, Severity, Shard, Share,
+    Topology,
+};
 
+use crate::report::Why;
 use crate::rfc3339::rfc3339;
 
-/// Who leads, the nodes, and the totals.
+/// Who leads, the nodes, the groups, and the totals.
 pub(crate) fn status(view: &ClusterView) -> String {
     let leader = text(view.leader.as_ref());
+    let rebalancing = if view.rebalancing_held { "held by an operator" } else { "on" };
     let head = lines([
         ("cluster", view.cluster.clone()),
         ("answered by", view.answered_by.clone()),
         ("revision", view.revision.to_string()),
         ("leader", leader),
         ("term", view.term.to_string()),
+        ("rebalancing", rebalancing.to_owned()),
     ]);
-    let titles =
-        ["NODE", "INCARNATION", "STATE", "WEIGHT", "ADDRESS", "KINDS", "OWNED", "TARGETED"];
+    let titles = [
+        "NODE",
+        "INCARNATION",
+        "STATE",
+        "WEIGHT",
+        "ADDRESS",
+        "KINDS",
+        "OWNED",
+        "TARGETED",
+        "LABELS",
+    ];
     let shares = view.shares();
     let row = |(id, share): (&&str, &Share)| node_row(id, view.nodes.get(*id), share);
     let nodes = columns(titles, shares.iter().map(row));
+    let titles = ["GROUP", "KINDS", "REQUIRE", "PREFER"];
+    let groups = columns(titles, view.groups.iter().map(group_row));
     let totals = view.totals();
     let tail = lines([
         ("shards", totals.shards.to_string()),
@@ -28,8 +47,9 @@ pub(crate) fn status(view: &ClusterView) -> String {
         ("in motion", totals.in_motion.to_string()),
         ("without owner", totals.without_owner.to_string()),
         ("orphans", totals.orphans.to_string()),
+        ("pinned", totals.pinned.to_string()),
     ]);
-    format!("{head}\n{nodes}\n{tail}")
+    format!("{head}\n{nodes}\n{groups}\n{tail}")
 }
 
 /// Where an actor lives.
@@ -43,13 +63,14 @@ pub(crate) fn peek(placement: &Placement) -> String {
 }
 
 /// One line a shard. The reason comes last, as it is the only cell that contains spaces.
-pub(crate) fn shards(shards: &[&Shard]) -> String {
-    let titles = ["SHARD", "TARGET", "OWNER", "EPOCH", "SINCE", "REASON"];
+pub(crate) fn shards(view: &ClusterView, shards: &[&Shard]) -> String {
+    let titles = ["SHARD", "TARGET", "OWNER", "PIN", "EPOCH", "SINCE", "REASON"];
     let row = |shard: &&Shard| {
         [
-            shard.number.to_string(),
+            view.name_of(shard.number),
             text(shard.target.as_ref()),
             text(shard.owner.as_ref()),
+            text(shard.pin.as_ref()),
             shard.epoch.to_string(),
             text(shard.since_ms.map(rfc3339)),
             shard.reason.clone(),
@@ -58,8 +79,99 @@ pub(crate) fn shards(shards: &[&Shard]) -> String {
     columns(titles, shards.iter().map(row))
 }
 
+/// One shard, and what the leader decided about it.
+pub(crate) fn why(why: &Why<'_>) -> String {
+    let Why { view, shard, decided } = why;
+    let head = lines([
+        ("shard", view.name_of(shard.number)),
+        ("group", text(view.group_of(shard.number).map(|group| &group.name))),
+        ("condition", view.condition(shard).as_str().to_owned()),
+        ("owner", text(shard.owner.as_ref())),
+        ("target", text(shard.target.as_ref())),
+        ("pin", text(shard.pin.as_ref())),
+        ("epoch", shard.epoch.to_string()),
+        ("since", text(shard.since_ms.map(rfc3339))),
+        ("reason", shard.reason.clone()),
+        ("leader", text(view.leader.as_ref())),
+    ]);
+    let decided = match decided {
+        Ok(decided) => {
+            let told = |decision: &Decision| match decision.move_of(shard.number) {
+                Some(step) => {
+                    let from = step.from.as_deref().unwrap_or("nobody");
+                    format!("from {from} to {}: {}", step.to, step.reason)
+                }
+                None => decision.text.clone(),
+            };
+            decision_rows(decided, told)
+        }
+        Err(error) => lines([("decisions", format!("unknown: {error}"))]),
+    };
+    format!("{head}\n{decided}")
+}
+
+/// What a leader decided.
+pub(crate) fn decisions(decisions: &Decisions) -> String {
+    let head = lines([("decided by", decisions.answered_by.clone())]);
+    format!("{head}\n{}", decision_rows(decisions, |decision| decision.text.clone()))
+}
+
+fn decision_rows(decisions: &Decisions, told: impl Fn(&Decision) -> String) -> String {
+    let titles = ["NUMBER", "TERM", "AT", "LAST", "TIMES", "KIND", "DECISION"];
+    let row = |decision: &Decision| {
+        [
+            decision.number.to_string(),
+            decision.term.to_string(),
+            rfc3339(decision.at_ms),
+            rfc3339(decision.last_ms),
+            decision.times.to_string(),
+            decision.kind.clone(),
+            told(decision),
+        ]
+    };
+    columns(titles, decisions.decisions.iter().map(row))
+}
+
+/// That an order was carried out, and by whom.
+pub(crate) fn done(what: &str, by: &str) -> String {
+    format!("{} (by {})\n", printable(what), shown(by))
+}
+
+/// That the cluster was written down.
+pub(crate) fn exported(topology: &Topology, file: &Path) -> String {
+    let shards = topology.shards.len();
+    let (revision, file) = (topology.revision, file.display().to_string());
+    format!("wrote {shards} shards at revision {revision} to {}\n", printable(&file))
+}
+
+/// One line a difference.
+pub(crate) fn differences(differences: &[Difference]) -> String {
+    if differences.is_empty() {
+        return "no differences\n".to_owned();
+    }
+    let line = |difference: &Difference| {
+        let mark = if difference.severity() == Severity::Error { "ERROR: " } else { "" };
+        format!("{mark}{}\n", printable(&difference.to_string()))
+    };
+    differences.iter().map(line).collect()
+}
+
+fn group_row(group: &Group) -> [String; 4] {
+    [
+        group.name.clone(),
+        group.kinds.len().to_string(),
+        labels(&group.require),
+        labels(&group.prefer),
+    ]
+}
+
+fn labels(labels: &BTreeMap<String, String>) -> String {
+    let labels = labels.iter().map(|(name, value)| format!("{name}={value}"));
+    labels.collect::<Vec<_>>().join(",")
+}
+
 /// A node of which the view knows only that shards are meant for it is `unknown`.
-fn node_row(id: &str, node: Option<&Node>, share: &Share) -> [String; 8] {
+fn node_row(id: &str, node: Option<&Node>, share: &Share) -> [String; 9] {
     [
         id.to_owned(),
         text(node.map(|node| node.life.incarnation)),
@@ -69,6 +181,7 @@ fn node_row(id: &str, node: Option<&Node>, share: &Share) -> [String; 8] {
         text(node.map(|node| node.kinds.len())),
         share.owned.to_string(),
         share.targeted.to_string(),
+        node.map(|node| labels(&node.labels)).unwrap_or_default(),
     ]
 }
 

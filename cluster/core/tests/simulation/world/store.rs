@@ -1,9 +1,9 @@
 //! A linearizable store of records, as etcd promises one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use greenroom_core::record::{Entry, Guard, Held, Key, Record, ShardRecord, Transaction, Write};
-use greenroom_core::{Life, NodeId, Outcome};
+use greenroom_core::{Life, NodeId, Outcome, ShardId};
 
 #[derive(Default)]
 pub(crate) struct Store {
@@ -11,6 +11,8 @@ pub(crate) struct Store {
     pub(crate) held: BTreeMap<Key, Held>,
     /// Every change, in order.
     pub(crate) log: Vec<Entry>,
+    /// Keys whose records decode to nothing: their readers get no entry at all.
+    pub(crate) unreadable: BTreeSet<Key>,
 }
 
 impl Store {
@@ -18,8 +20,41 @@ impl Store {
         Entry { key: key.clone(), revision: self.revision, held: self.held.get(key).cloned() }
     }
 
+    /// What a reader of these keys gets.
+    pub(crate) fn read<'a>(&self, keys: impl Iterator<Item = &'a Key>) -> Vec<Entry> {
+        keys.filter(|key| !self.unreadable.contains(key)).map(|key| self.entry(key)).collect()
+    }
+
     pub(crate) fn all(&self) -> Vec<Entry> {
-        self.held.keys().map(|key| self.entry(key)).collect()
+        self.read(self.held.keys())
+    }
+
+    /// The record that a shard has, readable or not.
+    pub(crate) fn shard(&self, shard: ShardId) -> Option<&ShardRecord> {
+        match &self.held.get(&Key::Shard(shard))?.record {
+            Record::Shard(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// Something foreign overwrites a record.
+    pub(crate) fn garble(&mut self, key: &Key) {
+        if let Some(held) = self.held.get_mut(key) {
+            self.revision += 1;
+            held.mod_revision = self.revision;
+            self.unreadable.insert(key.clone());
+        }
+    }
+
+    /// A person puts the record back as it was.
+    pub(crate) fn mend(&mut self, key: &Key) {
+        if self.unreadable.remove(key)
+            && let Some(held) = self.held.get_mut(key)
+        {
+            self.revision += 1;
+            held.mod_revision = self.revision;
+            self.log.push(self.entry(key));
+        }
     }
 
     fn holds(&self, guard: &Guard) -> bool {
@@ -36,8 +71,8 @@ impl Store {
         assert!(transaction.guards.len() <= 128, "etcd takes 128 compares");
         assert!(transaction.writes.len() <= 128, "etcd takes 128 operations");
         if !transaction.guards.iter().all(|guard| self.holds(guard)) {
-            let current = transaction.guards.iter().map(|guard| self.entry(guard.key()));
-            return Outcome::Refused { current: current.collect() };
+            let current = self.read(transaction.guards.iter().map(Guard::key));
+            return Outcome::Refused { current };
         }
         for write in &transaction.writes {
             self.check(writer, write);
@@ -86,7 +121,7 @@ impl Store {
         }
     }
 
-    fn alive(&self, life: &Life) -> bool {
+    pub(crate) fn alive(&self, life: &Life) -> bool {
         self.held
             .get(&Key::Heartbeat(life.node.clone()))
             .is_some_and(|held| held.create_revision == life.incarnation.0)

@@ -1,0 +1,176 @@
+//! Who is dead, and how one may know: by silence for the whole window, or by a crash.
+
+use std::time::Duration;
+
+use super::journal::Decided;
+use super::lifecycle::Phase;
+use super::notice::Evidence;
+use super::{Agent, Effect, Notice, Purpose, Reading};
+use crate::record::{Guard, Key, NodeState, Record, Transaction, Write};
+use crate::time::{Moment, Now};
+use crate::view::life_of;
+use crate::{Life, NodeId};
+
+/// After how many intervals without a beat the next one is overdue.
+const OVERDUE_AFTER_INTERVALS: f64 = 1.5;
+
+impl Agent {
+    /// Whether a life is silent: for long enough to be found dead, or long enough to ask its port.
+    pub(super) fn look_after(&mut self, life: &Life, now: Moment, effects: &mut Vec<Effect>) {
+        if let Some((mod_revision, evidence)) = self.evidence_of_death(life, now) {
+            self.confirm_silence(life.clone(), mod_revision, evidence, effects);
+        } else if self.config.crash_detection && self.is_overdue(life, now) {
+            let every = self.interval_of(life);
+            let address = self.address_to_ask(life);
+            if let Some(address) = address
+                && self.silence.ask_port(&life.node, now, every)
+            {
+                effects.push(Effect::Probe { life: life.clone(), address });
+            }
+        }
+    }
+
+    /// A linearizable read after the observation showed the heartbeat unchanged: who may, declares
+    /// the life dead.
+    pub(super) fn confirmed_silent(
+        &mut self,
+        now: Now,
+        life: &Life,
+        mod_revision: u64,
+        evidence: Evidence,
+        effects: &mut Vec<Effect>,
+    ) {
+        let unchanged = self.view.heartbeat(&life.node).is_some_and(|beat| {
+            beat.mod_revision == mod_revision && life_of(&life.node, beat) == *life
+        });
+        if !unchanged {
+            return;
+        }
+        effects
+            .push(Effect::Tell(Notice::Burying { life: life.clone(), evidence: evidence.clone() }));
+        if let Some((term, _)) = self.own_term() {
+            let death = Decided::Death { life: life.clone(), evidence };
+            self.journal.record(term, now.wall_ms, death);
+        }
+        let silence = Guard::ModRevision(Key::Heartbeat(life.node.clone()), mod_revision);
+        let burial = self.burial(life);
+        let (leader, leader_revision) = self.view.leader();
+        let of_the_leader = leader.is_some_and(|leader| leader.holder.as_ref() == Some(life));
+        match (self.phase.clone(), self.own_term()) {
+            // A former life of this very node, which nobody else may be left to bury.
+            (Phase::Joining { .. }, _) if life.node == self.config.node => {
+                self.requests
+                    .submit(Purpose::Bury, Transaction { guards: vec![silence], writes: burial });
+            }
+            (Phase::Active(me), Some((_, revision))) => {
+                let guards =
+                    vec![silence, Guard::ModRevision(Key::Leader, revision), Guard::alive(&me)];
+                self.requests.submit(Purpose::Bury, Transaction { guards, writes: burial });
+            }
+            (Phase::Active(me), None) if of_the_leader => {
+                self.take_the_lead(&me, leader_revision, vec![silence], burial);
+            }
+            _ => {}
+        }
+    }
+
+    fn burial(&self, life: &Life) -> Vec<Write> {
+        let mut writes = vec![Write::Delete(Key::Heartbeat(life.node.clone()))];
+        if let Some(record) = self.view.node(&life.node) {
+            let mut record = record.clone();
+            record.state = NodeState::Dead;
+            writes.push(Write::Put(Key::Node(life.node.clone()), Record::Node(record)));
+        }
+        writes
+    }
+
+    /// Starts the read that must precede a death.
+    fn confirm_silence(
+        &mut self,
+        life: Life,
+        mod_revision: u64,
+        evidence: Evidence,
+        effects: &mut Vec<Effect>,
+    ) {
+        let under_way = |reading: &Reading| match reading {
+            Reading::Confirm { life: other, .. } => other.node == life.node,
+            Reading::Resolve(_) => false,
+        };
+        if self.reads.values().any(under_way) || self.requests.any(Purpose::Bury) {
+            return;
+        }
+        let request = self.requests.next_id();
+        let keys = vec![Key::Heartbeat(life.node.clone())];
+        self.reads.insert(request, Reading::Confirm { life, mod_revision, evidence });
+        effects.push(Effect::Read { request, keys });
+    }
+
+    /// Looks at a heartbeat. When the own one comes after a long pause, this node saw nothing in the
+    /// meantime, because it was paused or the store was away: what others did then is unknown.
+    pub(super) fn observe_beat(&mut self, node: &NodeId, now: Moment) {
+        if *node == self.config.node && self.saw_nothing_lately(now) {
+            self.silence.restart_all(now);
+        }
+        self.silence.observe_one(&self.view, node, now);
+    }
+
+    /// Whether this node's own heartbeats have not come back from the store for half a window.
+    fn saw_nothing_lately(&self, now: Moment) -> bool {
+        let own = self.life().and_then(|life| self.silence.of(&self.view, life, now));
+        own.is_some_and(|(silent_for, _)| silent_for > self.config.timing.window / 2)
+    }
+
+    /// Why a life may be declared dead, and the revision of the heartbeat that it rests on.
+    fn evidence_of_death(&self, life: &Life, now: Moment) -> Option<(u64, Evidence)> {
+        let (silent_for, mod_revision) = self.silence.of(&self.view, life, now)?;
+        let window = self.window_of(life);
+        if silent_for >= window && !self.saw_nothing_lately(now) {
+            return Some((mod_revision, Evidence::Silence(window)));
+        }
+        let crashed = self.config.crash_detection && self.silence.is_port_refused(&life.node);
+        crashed.then_some((mod_revision, Evidence::Crash))
+    }
+
+    /// Whether the next heartbeat of a life should have been seen by now.
+    pub(super) fn is_overdue(&self, life: &Life, now: Moment) -> bool {
+        let silent_for = self.silence.of(&self.view, life, now).map(|(span, _)| span);
+        silent_for
+            .is_some_and(|span| span >= self.interval_of(life).mul_f64(OVERDUE_AFTER_INTERVALS))
+    }
+
+    /// A port was asked. The answer counts only for a heartbeat that is overdue still.
+    pub(super) fn probed(&mut self, life: &Life, refused: bool, now: Moment) {
+        if refused && self.is_overdue(life, now) {
+            self.silence.port_refused(&life.node);
+        }
+    }
+
+    /// Where to ask whether the process of a life still listens, if that can tell anything: on
+    /// another machine's loopback address anyone may listen, or nobody.
+    pub(super) fn address_to_ask(&self, life: &Life) -> Option<String> {
+        let record = self.view.node(&life.node)?;
+        let theirs = &record.profile.peer_address;
+        let known = record.incarnation == life.incarnation && !theirs.is_empty();
+        let reachable = !is_loopback(theirs) || is_loopback(&self.config.profile.peer_address);
+        (known && reachable).then(|| theirs.clone())
+    }
+
+    /// The window that this life counts on, or this node's own if that is longer.
+    pub(super) fn window_of(&self, life: &Life) -> Duration {
+        let theirs = self.view.heartbeat(&life.node).map_or(0, |beat| beat.record.window_ms);
+        self.config.timing.window.max(Duration::from_millis(theirs))
+    }
+
+    /// The interval at which this life beats, as far as it says.
+    fn interval_of(&self, life: &Life) -> Duration {
+        match self.view.heartbeat(&life.node).map_or(0, |beat| beat.record.interval_ms) {
+            0 => self.config.timing.heartbeat,
+            theirs => Duration::from_millis(theirs),
+        }
+    }
+}
+
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host == "localhost" || host == "[::1]" || host.starts_with("127.")
+}

@@ -1,0 +1,179 @@
+//! What the leader decided and why, the last thousand of it.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use super::motion::MotionPhase;
+use super::notice::Evidence;
+use crate::{Life, NodeId, ShardId, Term};
+
+/// Most decisions that are kept.
+pub const DECISIONS_MAX: usize = 1000;
+/// Most moves that are kept in all decisions together.
+const MOVES_MAX: usize = 200_000;
+
+/// Something that a leader decided, be it to do nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Grows by one with each decision of this node.
+    pub number: u64,
+    /// The term in which it was decided.
+    pub term: Term,
+    /// When, on the leader's wall clock, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// When it was last decided again in the same words.
+    pub last_ms: u64,
+    /// How often it was decided, one after the other.
+    pub times: u64,
+    /// What.
+    pub what: Decided,
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// This node began to lead.
+    Lead,
+    /// Shards were given new targets.
+    Moves(Vec<DecidedMove>),
+    /// Nothing is rebalanced in this group, and why.
+    Idle {
+        /// The group's name.
+        group: String,
+        /// The reason's short name, for metrics.
+        name: &'static str,
+        /// The reason in words.
+        reason: String,
+    },
+    /// A life was found dead.
+    Death {
+        /// Which.
+        life: Life,
+        /// Why it was believed.
+        evidence: Evidence,
+    },
+    /// A shard did not arrive in time.
+    Stuck {
+        /// Which.
+        shard: ShardId,
+        /// Its live owner.
+        from: Option<NodeId>,
+        /// Its live target.
+        to: Option<NodeId>,
+        /// What it waits for.
+        phase: MotionPhase,
+    },
+}
+
+/// One shard's new target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecidedMove {
+    /// Which shard.
+    pub shard: ShardId,
+    /// Its live owner.
+    pub from: Option<NodeId>,
+    /// Its new target.
+    pub to: NodeId,
+    /// Why.
+    pub reason: &'static str,
+}
+
+impl fmt::Display for Decided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name =
+            |node: &Option<NodeId>| node.as_ref().map_or("nobody", NodeId::as_str).to_owned();
+        match self {
+            Self::Lead => f.write_str("began to lead"),
+            Self::Moves(moves) => write!(f, "gave {} shards new targets", moves.len()),
+            Self::Idle { group, reason, .. } => {
+                write!(f, "no rebalancing of group {group}: {reason}")
+            }
+            Self::Death { life, evidence } => write!(f, "declared {life} dead: {evidence}"),
+            Self::Stuck { shard, from, to, phase } => {
+                let (from, to) = (name(from), name(to));
+                write!(f, "shard {shard} is stuck {phase} on its way from {from} to {to}")
+            }
+        }
+    }
+}
+
+/// The last decisions.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    decisions: VecDeque<Decision>,
+    last: u64,
+    moves: usize,
+}
+
+impl Journal {
+    pub(super) fn record(&mut self, term: Term, at_ms: u64, what: Decided) {
+        if let Some(same) = self.repeated(term, &what) {
+            same.times += 1;
+            same.last_ms = at_ms;
+            return;
+        }
+        self.last += 1;
+        self.moves += moves_of(&what);
+        let number = self.last;
+        self.decisions.push_back(Decision { number, term, at_ms, last_ms: at_ms, times: 1, what });
+        while self.decisions.len() > DECISIONS_MAX
+            || (self.moves > MOVES_MAX && self.decisions.len() > 1)
+        {
+            let dropped = self.decisions.pop_front();
+            self.moves -= dropped.map_or(0, |dropped| moves_of(&dropped.what));
+        }
+    }
+
+    /// The decision that `what` repeats: not to move anything in a group, for the reason that was
+    /// last given for that group, while nothing else was decided.
+    fn repeated(&mut self, term: Term, what: &Decided) -> Option<&mut Decision> {
+        let Decided::Idle { group, name, .. } = what else { return None };
+        let idle = self.decisions.iter_mut().rev().take_while(|decision| {
+            decision.term == term && matches!(decision.what, Decided::Idle { .. })
+        });
+        let mut of_group = idle.filter(
+            |decision| matches!(&decision.what, Decided::Idle { group: other, .. } if other == group),
+        );
+        let last = of_group.next()?;
+        matches!(&last.what, Decided::Idle { name: other, .. } if other == name).then_some(last)
+    }
+
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Decision> {
+        self.decisions.iter()
+    }
+}
+
+fn moves_of(what: &Decided) -> usize {
+    if let Decided::Moves(moves) = what { moves.len() } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn idle(group: &str, name: &'static str) -> Decided {
+        Decided::Idle { group: group.into(), name, reason: format!("because {name}") }
+    }
+
+    #[test]
+    fn doing_nothing_for_the_same_reason_is_one_decision() {
+        let mut journal = Journal::default();
+        for at_ms in 0..5 {
+            journal.record(Term(1), at_ms, idle("default", "balanced"));
+            journal.record(Term(1), at_ms, idle("gpu", "unstable"));
+        }
+        journal.record(Term(1), 9, idle("default", "unstable"));
+        let told: Vec<_> = journal.iter().map(|d| (d.times, d.at_ms, d.last_ms)).collect();
+        assert_eq!(told, [(5, 0, 4), (5, 0, 4), (1, 9, 9)]);
+    }
+
+    #[test]
+    fn a_thousand_decisions_are_kept_and_no_more() {
+        let mut journal = Journal::default();
+        for term in 0..1500 {
+            journal.record(Term(term), 0, Decided::Lead);
+        }
+        assert_eq!(journal.iter().count(), DECISIONS_MAX);
+        assert_eq!(journal.iter().next_back().unwrap().number, 1500);
+    }
+}

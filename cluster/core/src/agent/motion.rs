@@ -1,0 +1,157 @@
+//! Shards on their way: for how long, in which phase, and who did not take what it was given.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::time::Moment;
+use crate::view::View;
+use crate::{NodeId, ShardId};
+
+/// For how many migration time-outs a node that claimed nothing is given nothing new.
+const UNABLE_FOR_TIMEOUTS: u32 = 4;
+
+/// What a shard on its way waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MotionPhase {
+    /// Its owner must end its turns and release it.
+    Releasing,
+    /// Nobody owns it; its target must claim it.
+    Claiming,
+    /// Nobody owns it, and it has no live target.
+    Orphaned,
+}
+
+impl MotionPhase {
+    /// The written name, for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Releasing => "releasing",
+            Self::Claiming => "claiming",
+            Self::Orphaned => "orphaned",
+        }
+    }
+}
+
+impl fmt::Display for MotionPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A shard that is not where it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Motion {
+    /// Since when this node has seen it on its way, through all phases.
+    pub since: Moment,
+    /// Its live owner.
+    pub from: Option<NodeId>,
+    /// Its live target.
+    pub to: Option<NodeId>,
+    /// Since when it has had this owner and this target.
+    pub phase_since: Moment,
+    /// When it was last reported as stuck.
+    told: Option<Moment>,
+}
+
+impl Motion {
+    /// What it waits for.
+    pub fn phase(&self) -> MotionPhase {
+        match (&self.from, &self.to) {
+            (Some(_), _) => MotionPhase::Releasing,
+            (None, Some(_)) => MotionPhase::Claiming,
+            (None, None) => MotionPhase::Orphaned,
+        }
+    }
+}
+
+/// All shards on their way, and the nodes that let them wait.
+#[derive(Debug, Default)]
+pub(super) struct Motions {
+    moving: BTreeMap<ShardId, Motion>,
+    /// Targets that did not claim a shard in time.
+    avoid: BTreeMap<ShardId, NodeId>,
+    /// When each node last claimed a shard.
+    claimed: BTreeMap<NodeId, Moment>,
+    /// Nodes that were found unable to claim, and when.
+    unable: BTreeMap<NodeId, Moment>,
+}
+
+impl Motions {
+    /// Looks at a shard whose record, owner or target may have changed. Answers for how long it
+    /// was on its way, when it has just arrived.
+    pub(super) fn observe(&mut self, view: &View, shard: ShardId, now: Moment) -> Option<Duration> {
+        let record = &view.shard(shard).record;
+        let from = view.live_owner(shard).map(|(life, _)| &life.node);
+        let to = record.target.as_ref().filter(|target| view.member(target).is_some());
+        if from.is_some() && (from == record.target.as_ref() || to.is_none()) {
+            let arrived = self.moving.remove(&shard)?;
+            self.avoid.remove(&shard);
+            let owner = from.cloned()?;
+            if arrived.from.as_ref() != Some(&owner) {
+                self.claimed.insert(owner, now);
+                return Some(now.since(arrived.since));
+            }
+            return None;
+        }
+        let fresh = || Motion {
+            since: now,
+            from: from.cloned(),
+            to: to.cloned(),
+            phase_since: now,
+            told: None,
+        };
+        let motion = self.moving.entry(shard).or_insert_with(fresh);
+        if motion.from.as_ref() != from || motion.to.as_ref() != to {
+            *motion = Motion { since: motion.since, ..fresh() };
+        }
+        None
+    }
+
+    /// The shards that have waited in one phase for longer than `timeout` and were not reported
+    /// for as long. A target that did not claim one is avoided from now on.
+    pub(super) fn stuck(&mut self, now: Moment, timeout: Duration) -> Vec<(ShardId, Motion)> {
+        let late = self.moving.iter_mut().filter(|(_, motion)| {
+            let waits_since = motion.told.unwrap_or(motion.phase_since);
+            now.since(waits_since) >= timeout
+        });
+        let stuck: Vec<_> = late
+            .map(|(shard, motion)| {
+                motion.told = Some(now);
+                (*shard, motion.clone())
+            })
+            .collect();
+        for (shard, motion) in &stuck {
+            if let (MotionPhase::Claiming, Some(target)) = (motion.phase(), &motion.to) {
+                self.avoid.insert(*shard, target.clone());
+                let claimed = self.claimed.get(target);
+                if claimed.is_none_or(|claimed| *claimed < motion.phase_since) {
+                    self.unable.insert(target.clone(), now);
+                }
+            }
+        }
+        stuck
+    }
+
+    /// The target that did not claim this shard in time.
+    pub(super) fn avoided(&self, shard: ShardId) -> Option<&NodeId> {
+        self.avoid.get(&shard)
+    }
+
+    /// Whether a node claimed nothing of what it was given, and has not claimed anything since.
+    pub(super) fn is_unable(&self, node: &NodeId, now: Moment, timeout: Duration) -> bool {
+        let Some(found) = self.unable.get(node) else { return false };
+        let claimed = self.claimed.get(node).is_some_and(|claimed| claimed > found);
+        !claimed && now.since(*found) < timeout * UNABLE_FOR_TIMEOUTS
+    }
+
+    /// A node that begins a life has a clean slate.
+    pub(super) fn forgive(&mut self, node: &NodeId) {
+        self.unable.remove(node);
+        self.avoid.retain(|_, avoided| avoided != node);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ShardId, &Motion)> {
+        self.moving.iter().map(|(shard, motion)| (*shard, motion))
+    }
+}

@@ -1,0 +1,99 @@
+//! What it does when an answer is lost, late or odd.
+
+use greenroom_core::record::{HeartbeatRecord, Key, LeaderRecord, Meta, Record};
+use greenroom_core::{Epoch, Event, Outcome, Term};
+
+use crate::support::{Bench, SHARD, name, writes};
+
+#[test]
+fn a_resignation_that_was_lost_is_tried_again() {
+    let mut bench = Bench::new();
+    bench.snapshot();
+    assert!(bench.agent.leads());
+    let (_, entries) = bench.join("b");
+    bench.tell(Event::Changes { entries }, |_| false);
+    let sent = bench.tell(Event::Leave, writes(&Key::Leader));
+    let [(request, _)] = sent[..] else { panic!("one resignation: {sent:?}") };
+    bench.tell(Event::Committed { request, outcome: Outcome::Transient }, |_| false);
+    bench.pass(2000, |_| false);
+    assert!(!bench.agent.leads(), "a node that drains keeps others from leading");
+}
+
+#[test]
+fn an_election_that_is_won_while_draining_is_given_up() {
+    let mut bench = Bench::new();
+    let (revision, entries) = (0, Vec::new());
+    let sent = bench.tell(Event::Snapshot { revision, entries }, writes(&Key::Leader));
+    let [(request, transaction)] = &sent[..] else { panic!("one candidature: {sent:?}") };
+    let (_, entries) = bench.join("b");
+    bench.tell(Event::Changes { entries }, |_| false);
+    bench.tell(Event::Drain, |_| false);
+    let outcome = bench.store.commit(&name("a"), transaction);
+    bench.tell(Event::Committed { request: *request, outcome }, |_| false);
+    bench.pass(500, |_| false);
+    assert!(!bench.agent.leads());
+}
+
+#[test]
+fn a_shard_that_comes_back_before_its_release_is_answered_is_claimed_again() {
+    let mut bench = Bench::new();
+    let (leader, _) = bench.join("b");
+    bench.put("b", &Key::Meta, Record::Meta(Meta::born_with(1)));
+    let record = LeaderRecord { holder: Some(leader), term: Term(1) };
+    bench.put("b", &Key::Leader, Record::Leader(record));
+    bench.snapshot();
+    let given = bench.retarget("b", "a");
+    bench.tell(Event::Changes { entries: vec![given] }, |_| false);
+    assert_eq!(bench.agent.serving().count(), 1);
+    let taken = bench.retarget("b", "b");
+    bench.tell(Event::Changes { entries: vec![taken] }, |_| false);
+    let drained = Event::Drained { shards: vec![(SHARD, Epoch(1))] };
+    let sent = bench.tell(drained, |_| true);
+    let [(request, release)] = &sent[..] else { panic!("one release: {sent:?}") };
+    let outcome = bench.store.commit(&name("a"), release);
+    // The watch is faster than the answer, and tells of a new target too.
+    let released = bench.store.entry(&Key::Shard(SHARD));
+    let back = bench.retarget("b", "a");
+    bench.tell(Event::Changes { entries: vec![released, back] }, |_| false);
+    bench.tell(Event::Committed { request: *request, outcome }, |_| false);
+    assert_eq!(bench.agent.serving().count(), 1, "targeted here, owned by nobody, not claimed");
+}
+
+#[test]
+fn a_refusal_that_teaches_nothing_is_not_repeated_at_once() {
+    let mut bench = Bench::new();
+    // The leader key holds something that this node can't read: it is in no snapshot and in no
+    // refusal, yet the guard that it is absent fails.
+    bench.snapshot_without_leader();
+    let mut tried = 0;
+    for _ in 0..100 {
+        bench.now_ms += 10;
+        for (request, _) in bench.tell(Event::Tick, writes(&Key::Leader)) {
+            tried += 1;
+            let outcome = Outcome::Refused { current: Vec::new() };
+            bench.tell(Event::Committed { request, outcome }, writes(&Key::Leader));
+        }
+    }
+    assert!((1..20).contains(&tried), "{tried} candidatures in a second");
+}
+
+#[test]
+fn nobody_is_buried_before_the_window_that_he_counts_on() {
+    let mut bench = Bench::new();
+    bench.snapshot();
+    assert!(bench.agent.leads());
+    // This node waits 6 s, but the other one believes in its right for 20 s.
+    let beat = HeartbeatRecord {
+        incarnation: None,
+        sequence: 0,
+        nonce: 5,
+        window_ms: 20_000,
+        interval_ms: 1000,
+    };
+    let key = Key::Heartbeat(name("b"));
+    let entry = bench.put("b", &key, Record::Heartbeat(beat));
+    bench.tell(Event::Changes { entries: vec![entry] }, |_| false);
+    assert_eq!(bench.pass(19_900, writes(&key)), 0, "buried while it has the right to run");
+    assert_eq!(bench.pass(1000, |_| false), 0);
+    assert!(!bench.store.held.contains_key(&key), "a silent node is buried in the end");
+}

@@ -1,0 +1,79 @@
+//! What it decides on is refused when the world has changed meanwhile.
+
+use greenroom_core::record::{Key, LeaderRecord, Meta, Record, ShardRecord};
+use greenroom_core::{Epoch, Event, Outcome, Term};
+
+use crate::support::{Bench, SHARD, name, writes};
+
+#[test]
+fn a_shard_is_not_taken_from_an_owner_whose_life_is_not_known_yet() {
+    let mut bench = Bench::new();
+    let (leader, _) = bench.join("b");
+    bench.put("b", &Key::Meta, Record::Meta(Meta::born_with(1)));
+    let record = LeaderRecord { holder: Some(leader), term: Term(1) };
+    bench.put("b", &Key::Leader, Record::Leader(record));
+    bench.snapshot();
+    // What a refusal or a read tells of a shard may be newer than what the watch told of its owner.
+    let (owner, unheard) = bench.join("c");
+    let owned = ShardRecord { owner: Some(owner), epoch: Epoch(1), ..ShardRecord::default() };
+    bench.put("b", &Key::Shard(SHARD), Record::Shard(owned));
+    let meant = bench.retarget("b", "a");
+    // The store stops the test if it is taken.
+    bench.tell(Event::Changes { entries: vec![meant] }, |_| false);
+    assert_eq!(bench.agent.serving().count(), 0);
+    bench.tell(Event::Changes { entries: unheard }, |_| false);
+    bench.pass(1000, |_| false);
+    assert_eq!(bench.agent.serving().count(), 0, "its owner lives");
+}
+
+#[test]
+fn targets_of_a_leader_that_was_replaced_meanwhile_are_refused() {
+    let mut bench = Bench::new();
+    let (revision, entries) = (0, Vec::new());
+    let shard = Key::Shard(SHARD);
+    let sent = bench.tell(Event::Snapshot { revision, entries }, writes(&shard));
+    let [(_, targets)] = &sent[..] else { panic!("one assignment: {sent:?}") };
+    let (next, _) = bench.join("b");
+    let record = LeaderRecord { holder: Some(next), term: Term(2) };
+    bench.put("b", &Key::Leader, Record::Leader(record));
+    let outcome = bench.store.commit(&name("a"), targets);
+    assert!(matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");
+}
+
+#[test]
+fn a_burial_is_refused_when_its_node_has_beaten_meanwhile() {
+    let mut bench = Bench::new();
+    bench.snapshot();
+    let (_, entries) = bench.join("b");
+    bench.tell(Event::Changes { entries }, |_| false);
+    let key = Key::Heartbeat(name("b"));
+    let mut burials = Vec::new();
+    while burials.is_empty() {
+        bench.now_ms += 100;
+        burials = bench.own_beat(writes(&key));
+        burials.extend(bench.tell(Event::Tick, writes(&key)));
+        assert!(bench.now_ms < 20_000, "a silent node is buried in the end");
+    }
+    let beat = bench.store.held[&key].record.clone();
+    bench.put("b", &key, beat);
+    let outcome = bench.store.commit(&name("a"), &burials[0].1);
+    assert!(matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");
+}
+
+#[test]
+fn a_refused_port_tells_nothing_while_the_heartbeat_is_not_overdue() {
+    let mut bench = Bench::new();
+    bench.snapshot();
+    let (life, entries) = bench.join("b");
+    bench.tell(Event::Changes { entries }, |_| false);
+    // The answer is about the process before, which had the same port.
+    let key = Key::Heartbeat(name("b"));
+    let refused = Event::Probed { life: life.clone(), refused: true };
+    let sent = bench.tell(refused, writes(&key));
+    assert!(sent.is_empty(), "buried for an answer of long ago");
+    assert_eq!(bench.pass(1400, writes(&key)), 0, "buried for an answer of long ago");
+    bench.pass(200, |_| false);
+    bench.tell(Event::Probed { life, refused: true }, |_| false);
+    bench.pass(200, |_| false);
+    assert!(!bench.store.held.contains_key(&key), "overdue and refused: it has crashed");
+}

@@ -1,0 +1,8 @@
+//! One agent against a store of its own.
+
+mod answers;
+mod guards;
+#[path = "../simulation/world/store.rs"]
+#[allow(dead_code, reason = "the simulation uses more of it")]
+mod store;
+mod support;

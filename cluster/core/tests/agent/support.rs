@@ -1,0 +1,176 @@
+//! One agent, and a store of its own.
+
+use greenroom_core::planner::{Policy, Strategy};
+use greenroom_core::record::{
+    Entry, HeartbeatRecord, Key, NodeProfile, NodeRecord, NodeState, Record, ShardRecord,
+    Transaction, Write,
+};
+use greenroom_core::{
+    Agent, Config, Effect, Event, Incarnation, Life, Moment, NodeId, Now, Outcome, RequestId,
+    Retry, ShardId, Timing,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::store::Store;
+
+pub(crate) const SHARD: ShardId = ShardId(0);
+
+pub(crate) struct Bench {
+    pub(crate) agent: Agent,
+    pub(crate) store: Store,
+    pub(crate) now_ms: u64,
+}
+
+/// A transaction that was sent and not yet answered.
+pub(crate) type Sent = (RequestId, Transaction);
+
+pub(crate) fn name(name: &str) -> NodeId {
+    NodeId::new(name).unwrap()
+}
+
+/// What a node brings.
+pub(crate) fn profile() -> NodeProfile {
+    NodeProfile { weight: 1, kinds: vec!["a".into()], ..NodeProfile::default() }
+}
+
+pub(crate) fn writes(key: &Key) -> impl Fn(&Transaction) -> bool + use<'_> {
+    move |transaction| transaction.writes.iter().any(|write| write.key() == key)
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let agent = Agent::new(Config {
+            node: name("a"),
+            profile: profile(),
+            shards: 1,
+            timing: Timing::default(),
+            policy: Policy {
+                stability: Duration::from_secs(1),
+                batch_len_max: 100,
+                node_moves_max: 100,
+                imbalance_threshold_permille: 0,
+                strategy: Strategy::Count,
+                spread_zones: false,
+                move_gain_permille: 0,
+            },
+            groups: BTreeMap::new(),
+            crash_detection: true,
+            migration_timeout: Duration::from_secs(10),
+            retry: Retry::default(),
+            restore: None,
+            transactions_in_flight_max: 8,
+            seed: 7,
+        });
+        Self { agent, store: Store::default(), now_ms: 1000 }
+    }
+
+    /// Tells an event and answers all that the agent asks, except for transactions that are to be
+    /// held back; those are returned.
+    pub(crate) fn tell(&mut self, event: Event, hold: impl Fn(&Transaction) -> bool) -> Vec<Sent> {
+        let (mut events, mut held) = (vec![event], Vec::new());
+        for round in 0.. {
+            assert!(round < 1000, "the agent goes round in circles at one instant");
+            if events.is_empty() {
+                break;
+            }
+            let event = events.remove(0);
+            let moment = Moment(self.now_ms * 1_000_000);
+            for effect in self.agent.step(Now { moment, wall_ms: self.now_ms }, event) {
+                match effect {
+                    Effect::Commit { request, transaction, .. } if hold(&transaction) => {
+                        held.push((request, transaction));
+                    }
+                    Effect::Commit { request, transaction, .. } => {
+                        let outcome = self.store.commit(&name("a"), &transaction);
+                        events.push(Event::Committed { request, outcome });
+                    }
+                    Effect::Read { request, keys } => {
+                        let entries = keys.iter().map(|key| self.store.entry(key)).collect();
+                        events.push(Event::Read { request, entries: Some(entries) });
+                    }
+                    Effect::Beat(Life { incarnation, .. }) => {
+                        events.push(Event::HeartbeatAcknowledged { incarnation });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        held
+    }
+
+    pub(crate) fn snapshot(&mut self) {
+        let (revision, entries) = (self.store.revision, self.store.all());
+        self.tell(Event::Snapshot { revision, entries }, |_| false);
+    }
+
+    /// Lets time pass; returns how many transactions were held back.
+    pub(crate) fn pass(&mut self, span_ms: u64, hold: impl Fn(&Transaction) -> bool) -> usize {
+        let mut held = 0;
+        for _ in 0..span_ms / 100 {
+            self.now_ms += 100;
+            held += self.own_beat(&hold).len();
+            held += self.tell(Event::Tick, &hold).len();
+        }
+        held
+    }
+
+    /// The own heartbeat comes back from the store; as [`Bench::tell`].
+    pub(crate) fn own_beat(&mut self, hold: impl Fn(&Transaction) -> bool) -> Vec<Sent> {
+        let key = Key::Heartbeat(name("a"));
+        let beat = self.store.held.get(&key).map(|held| held.record.clone());
+        let entries = beat.map(|beat| self.put("a", &key, beat)).into_iter().collect();
+        self.tell(Event::Changes { entries }, hold)
+    }
+
+    /// Another process writes a record; what its watchers see.
+    pub(crate) fn put(&mut self, writer: &str, key: &Key, record: Record) -> Entry {
+        let writes = vec![Write::Put(key.clone(), record)];
+        let transaction = Transaction { guards: Vec::new(), writes };
+        self.store.commit(&name(writer), &transaction);
+        self.store.entry(key)
+    }
+
+    /// Another node is a member.
+    pub(crate) fn join(&mut self, node: &str) -> (Life, Vec<Entry>) {
+        let beat = HeartbeatRecord {
+            incarnation: None,
+            sequence: 0,
+            nonce: 5,
+            window_ms: 6000,
+            interval_ms: 1000,
+        };
+        let first = self.put(node, &Key::Heartbeat(name(node)), Record::Heartbeat(beat));
+        let life = Life { node: name(node), incarnation: Incarnation(self.store.revision) };
+        let record = NodeRecord {
+            incarnation: life.incarnation,
+            state: NodeState::Active,
+            profile: profile(),
+        };
+        let second = self.put(node, &Key::Node(name(node)), Record::Node(record));
+        (life, vec![first, second])
+    }
+
+    /// The leader, another node, changes the target of the shard.
+    pub(crate) fn retarget(&mut self, leader: &str, target: &str) -> Entry {
+        let held = self.store.held.get(&Key::Shard(SHARD)).map(|held| held.record.clone());
+        let mut record = match held {
+            Some(Record::Shard(record)) => record,
+            _ => ShardRecord::default(),
+        };
+        record.target = Some(name(target));
+        self.put(leader, &Key::Shard(SHARD), Record::Shard(record))
+    }
+}
+
+impl Bench {
+    /// Joins, but the first candidature is not answered yet.
+    pub(crate) fn snapshot_without_leader(&mut self) {
+        let (revision, entries) = (0, Vec::new());
+        let sent = self.tell(Event::Snapshot { revision, entries }, writes(&Key::Leader));
+        for (request, _) in sent {
+            let outcome = Outcome::Refused { current: Vec::new() };
+            self.tell(Event::Committed { request, outcome }, writes(&Key::Leader));
+        }
+    }
+}

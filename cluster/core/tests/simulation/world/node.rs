@@ -1,0 +1,123 @@
+//! A simulated process: an agent, a heart of its own, its gates, and a clock of its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use greenroom_core::record::NodeProfile;
+use greenroom_core::{Agent, Config, Epoch, Moment, NodeId, Now, Retry, ShardId, Timing};
+
+use super::heart::Heart;
+use super::shape::Shape;
+
+pub(crate) const TIMING: Timing = Timing {
+    window: Duration::from_millis(2000),
+    heartbeat: Duration::from_millis(300),
+    margin: Duration::from_millis(250),
+};
+/// How long a shard may wait in one phase.
+pub(crate) const MIGRATION_TIMEOUT: Duration = Duration::from_millis(2500);
+
+/// Real times in microseconds until which something is wrong with a process.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles {
+    /// It executes nothing.
+    pub(crate) paused: u64,
+    /// Its agent's loop hangs; the rest of the process goes on.
+    pub(crate) hung: u64,
+    /// Its heart's thread is not scheduled.
+    pub(crate) heart_late: u64,
+    /// No message passes between its agent and the store.
+    pub(crate) cut: u64,
+    /// No message passes between its heart and the store.
+    pub(crate) heart_cut: u64,
+    /// Its watch tells nothing.
+    pub(crate) watch_stalled: u64,
+    /// Its claims don't reach the store.
+    pub(crate) unable: u64,
+}
+
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) profile: NodeProfile,
+    pub(crate) agent: Agent,
+    /// Which start of this process; messages to an earlier one are dropped.
+    pub(crate) start: u64,
+    pub(crate) up: bool,
+    pub(crate) troubles: Troubles,
+    /// Parts per million by which its clock runs fast.
+    pub(crate) clock_ppm: i64,
+    pub(crate) gates: BTreeMap<ShardId, Epoch>,
+    pub(crate) heart: Heart,
+    /// When its agent's loop last went round, on its own clock.
+    pub(crate) pulse: Moment,
+    /// How far it has followed the store's log.
+    pub(crate) followed: usize,
+    pub(crate) stopped: bool,
+}
+
+impl Node {
+    pub(crate) fn start(
+        place: usize,
+        start: u64,
+        clock_ppm: i64,
+        seed: u64,
+        profile: NodeProfile,
+        shape: &Shape,
+    ) -> Self {
+        let id = NodeId::new(format!("node-{place}")).unwrap();
+        let agent = Agent::new(Config {
+            node: id.clone(),
+            profile: profile.clone(),
+            groups: shape.groups(),
+            shards: shape.shards,
+            timing: TIMING,
+            policy: shape.policy.clone(),
+            crash_detection: true,
+            migration_timeout: MIGRATION_TIMEOUT,
+            retry: Retry::default(),
+            transactions_in_flight_max: 4,
+            restore: None,
+            seed,
+        });
+        Self {
+            id,
+            profile,
+            agent,
+            start,
+            up: true,
+            troubles: Troubles::default(),
+            clock_ppm,
+            gates: BTreeMap::new(),
+            heart: Heart::default(),
+            pulse: Moment::default(),
+            followed: 0,
+            stopped: false,
+        }
+    }
+
+    /// Whether there is a process that listens at the node's port.
+    pub(crate) fn listens(&self) -> bool {
+        self.up && !self.stopped
+    }
+
+    /// What its clock shows at a real time in microseconds.
+    pub(crate) fn clock(&self, real_us: u64) -> Moment {
+        let drift = i128::from(real_us) * i128::from(self.clock_ppm) / 1_000_000;
+        let local_us = u64::try_from(i128::from(real_us) + drift).unwrap();
+        Moment(local_us * 1000)
+    }
+
+    pub(crate) fn now(&self, real_us: u64) -> Now {
+        Now { moment: self.clock(real_us), wall_ms: real_us / 1000 }
+    }
+
+    /// Whether the process may run turns now.
+    pub(crate) fn has_right(&self, real_us: u64) -> bool {
+        self.up && self.clock(real_us) < self.heart.right_until
+    }
+
+    /// Whether a turn on this shard would pass the ownership check now.
+    pub(crate) fn passes_check(&self, shard: ShardId, real_us: u64) -> bool {
+        self.gates.contains_key(&shard) && self.has_right(real_us)
+    }
+}

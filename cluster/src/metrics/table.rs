@@ -1,0 +1,180 @@
+//! The table of all metrics: names, labels and meanings stand here and nowhere else.
+
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, SharedString, Unit};
+
+/// Upper bounds of the buckets of every histogram, in seconds: 1 ms to 60 s, for what is far
+/// outside both a move without a running turn and one that used up its deadlines.
+pub const BUCKETS_S: [f64; 15] =
+    [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
+
+/// How a metric behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricType {
+    /// Only grows while its process lives.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts observations by size, in the buckets [`BUCKETS_S`].
+    Histogram,
+}
+
+impl MetricType {
+    /// The written name, as Prometheus has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name, `greenroom_…`; that of a counter ends in `_total`.
+    pub name: &'static str,
+    /// How it behaves.
+    pub kind: MetricType,
+    /// The labels besides `node`, each with the values that it may have.
+    pub labels: &'static [(&'static str, &'static str)],
+    /// What it counts or measures in.
+    pub unit: Unit,
+    /// What it means, in a sentence.
+    pub help: &'static str,
+}
+
+const METADATA: Metadata<'static> = Metadata::new("greenroom", Level::INFO, Some(module_path!()));
+
+impl Metric {
+    /// Tells the installed recorder what the metric means.
+    fn describe(&self) {
+        let (name, help) = (self.name.into(), SharedString::const_str(self.help));
+        metrics::with_recorder(|recorder| match self.kind {
+            MetricType::Counter => recorder.describe_counter(name, Some(self.unit), help),
+            MetricType::Gauge => recorder.describe_gauge(name, Some(self.unit), help),
+            MetricType::Histogram => recorder.describe_histogram(name, Some(self.unit), help),
+        });
+    }
+
+    /// The counter of a node; `values` are those of the metric's labels, in their order.
+    pub fn counter(&self, node: &SharedString, values: &[SharedString]) -> Counter {
+        let key = self.key(MetricType::Counter, node, values);
+        metrics::with_recorder(|recorder| recorder.register_counter(&key, &METADATA))
+    }
+
+    /// The gauge of a node; `values` are those of the metric's labels, in their order.
+    pub fn gauge(&self, node: &SharedString, values: &[SharedString]) -> Gauge {
+        let key = self.key(MetricType::Gauge, node, values);
+        metrics::with_recorder(|recorder| recorder.register_gauge(&key, &METADATA))
+    }
+
+    /// The histogram of a node; `values` are those of the metric's labels, in their order.
+    pub fn histogram(&self, node: &SharedString, values: &[SharedString]) -> Histogram {
+        let key = self.key(MetricType::Histogram, node, values);
+        metrics::with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
+    }
+
+    fn key(&self, used_as: MetricType, node: &SharedString, values: &[SharedString]) -> Key {
+        // The table and its users stand in this workspace: a mismatch is a defect of theirs.
+        assert_eq!((self.kind, self.labels.len()), (used_as, values.len()), "{}", self.name);
+        let node = Label::new("node", node.clone());
+        let others = self.labels.iter().zip(values);
+        let others = others.map(|((label, _), value)| Label::new(*label, value.clone()));
+        Key::from_parts(self.name, std::iter::once(node).chain(others).collect::<Vec<_>>())
+    }
+}
+
+/// Tells the installed recorder what all metrics mean.
+pub fn describe() {
+    for metric in ALL {
+        metric.describe();
+    }
+}
+
+macro_rules! table {
+    ($($constant:ident: $kind:ident $name:literal
+        [$($label:literal = $values:literal),*] $unit:ident $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Metric = Metric {
+                name: $name,
+                kind: MetricType::$kind,
+                labels: &[$(($label, $values)),*],
+                unit: Unit::$unit,
+                help: $help,
+            };
+        )*
+
+        /// All metrics, in the order in which people read of them.
+        pub const ALL: &[Metric] = &[$($constant),*];
+    };
+}
+
+table! {
+    CLAIM_DURATION: Histogram "greenroom_claim_duration_seconds" [] Seconds
+        "From the decision to claim a shard to its open gate, at the claimer; one observation a shard.";
+    RELEASE_DURATION: Histogram "greenroom_release_duration_seconds" [] Seconds
+        "From the decision to drain a shard to its release in the store, at the former owner; one observation a shard.";
+    MIGRATION_DURATION: Histogram "greenroom_migration_duration_seconds" [] Seconds
+        "From a shard's leaving its place to its new owner, the first owner included, as the leader saw it; one observation a shard.";
+    STORE_WRITES: Counter "greenroom_store_writes_total"
+        ["purpose" = "found, join, register, claim, release, elect, resign, assign, bury, leave, groups, pin, rebalancing, restore",
+         "outcome" = "applied, conflict, transient, ambiguous, permanent"] Count
+        "Transactions answered, each once, heartbeats not included: applied; refused because someone else wrote first; surely not applied; reply lost; refused until a person acts.";
+    PLANS: Counter "greenroom_rebalance_plans_total"
+        ["reason" = "orphan, recall, drain, rebalance, other"] Count
+        "Plans of this node as leader that give shards new targets for this reason; a plan with moves for two reasons counts for both.";
+    PLANNED_MOVES: Counter "greenroom_rebalance_planned_moves_total"
+        ["reason" = "orphan, recall, drain, rebalance, other"] Count
+        "Shards that those plans give new targets.";
+    SKIPS: Counter "greenroom_rebalance_skips_total"
+        ["group" = "shard group", "reason" = "short name of the reason, as in the leader's decisions"] Count
+        "How often the leader began to leave a group as it is for this reason; one that lasts counts once.";
+    SHARDS: Gauge "greenroom_shards"
+        ["group" = "shard group", "state" = "owned, releasing, claiming, orphaned"] Count
+        "Shards of the cluster: in their place, waiting for their owner to let go, for their target to claim, or for a target. Leader only, else 0.";
+    NODE_SHARDS_MAX: Gauge "greenroom_node_shards_max" [] Count
+        "Shards of the node that owns the most, among nodes that take shards. Leader only, else 0.";
+    NODE_SHARDS_MIN: Gauge "greenroom_node_shards_min" [] Count
+        "Shards of the node that owns the fewest, among nodes that take shards. Leader only, else 0.";
+    IMBALANCE: Gauge "greenroom_imbalance_ratio" ["by" = "count, load"] Count
+        "The greatest share of a node, relative to its weight, divided by the mean: 1 is even. By number of shards, and by what runs in them. Leader only, else 0.";
+    PINNED: Gauge "greenroom_pinned_shards" [] Count
+        "Shards that an operator pinned to a node. Leader only, else 0.";
+    PINS_UNSERVED: Gauge "greenroom_pins_unserved" [] Count
+        "Shards pinned to a node that can't have them now; they are served elsewhere. Leader only, else 0.";
+    MIGRATION_AGE: Gauge "greenroom_migration_oldest_seconds"
+        ["phase" = "releasing, claiming, orphaned"] Seconds
+        "For how long, through all phases, the oldest of the shards in this phase has been on its way; 0 without any. Leader only, else 0.";
+    STUCK: Gauge "greenroom_migrations_stuck" [] Count
+        "Shards that have waited in one phase for longer than the migration time-out. Leader only, else 0.";
+    STUCK_REPORTS: Counter "greenroom_migrations_stuck_total" [] Count
+        "Reports of this node as leader that a shard is stuck: one a shard and migration time-out.";
+    MEMBERS: Gauge "greenroom_members" ["state" = "active, draining, dead"] Count
+        "Nodes by state; dead are those whose record is left without a life. Leader only, else 0.";
+    IS_LEADER: Gauge "greenroom_is_leader" [] Count
+        "1 on the node that leads, as far as it knows, else 0.";
+    TERM: Gauge "greenroom_term" [] Count "The newest term of leadership that the node has seen.";
+    LEADER_CHANGES: Counter "greenroom_leader_changes_total" [] Count
+        "How often the node saw the term grow, after the first that it saw.";
+    RIGHT_REMAINING: Gauge "greenroom_right_to_run_seconds" [] Seconds
+        "How long the node may go on to run turns if no further heartbeat is acknowledged.";
+    HEARTBEAT_ROUND_TRIP: Histogram "greenroom_heartbeat_round_trip_seconds" [] Seconds
+        "From sending a heartbeat to its acknowledgement; acknowledged ones only.";
+    HEARTBEATS_UNACKNOWLEDGED: Counter "greenroom_heartbeats_unacknowledged_total"
+        ["reason" = "unanswered, refused, withheld"] Count
+        "Heartbeats that the store did not answer with success in time, that it refused because the life is over, or that were not sent because the node's driver hangs.";
+    OWN_SHARDS: Gauge "greenroom_own_shards" ["state" = "claimed, targeted"] Count
+        "Shards that the node should serve (targeted), and those of them that it serves (claimed).";
+    FENCES: Counter "greenroom_fences_total" [] Count
+        "How often the node's life was ended by others and it joined again.";
+    DEATHS: Counter "greenroom_deaths_declared_total" ["evidence" = "silence, crash"] Count
+        "Lives that this node set out to declare dead, by what it rests on; the write may still be refused.";
+    WATCH_LOSSES: Counter "greenroom_watch_losses_total" [] Count
+        "How often the node could no longer follow the store and read all anew.";
+    ACTIVATIONS: Gauge "greenroom_activations" ["kind" = "kind of actor that the node hosts"] Count
+        "Actors in the node's memory.";
+    SHARD_ACTIVATIONS: Gauge "greenroom_shard_activations" ["shard" = "number of one of the 10 fullest shards"] Count
+        "Actors in memory in the 10 shards of the cluster that have the most, as reported to the leader. Leader only; other shards are left out of `/metrics`, and 0 for other recorders.";
+}

@@ -1,0 +1,36 @@
+//! A node that hosts witnesses; `chaos` starts it, with `GREENROOM_*` variables. It ends when its
+//! standard input does, so that no node outlives the program that started it, however that ended.
+
+use std::io::{self, Read};
+use std::process::{ExitCode, exit};
+use std::thread;
+
+use greenroom::{Node, NodeError};
+use greenroom_chaos::witness::{WitnessActor, WitnessRef};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(io::stderr)
+        .init();
+    thread::spawn(|| {
+        let mut nothing = [0; 64];
+        while io::stdin().read(&mut nothing).is_ok_and(|len| len > 0) {}
+        exit(3);
+    });
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), NodeError> {
+    Node::from_env()?.host(WitnessRef::served_by::<WitnessActor>()).run().await
+}

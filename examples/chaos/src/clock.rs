@@ -1,0 +1,26 @@
+//! The clock that all processes of this machine share.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// `CLOCK_BOOTTIME` in nanoseconds: the same for every process of this machine, so that what one
+/// of them noted compares exactly with what another did.
+#[must_use]
+pub fn boottime_ns() -> u64 {
+    let time = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// A span in nanoseconds.
+#[must_use]
+pub fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How long it is since a moment of [`boottime_ns`].
+#[must_use]
+pub fn since(began_ns: u64) -> Duration {
+    Duration::from_nanos(boottime_ns().saturating_sub(began_ns))
+}

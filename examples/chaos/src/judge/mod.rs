@@ -1,0 +1,36 @@
+//! The judges: each looks at one kind of evidence and says in words what is wrong with it. None
+//! knows anything of the code under test but what a record in etcd and a line of a log look like.
+
+pub mod answers;
+pub mod history;
+pub mod logs;
+
+/// Most violations of one judge that are told; one is enough to fail.
+const TOLD_MAX: usize = 12;
+
+/// Violations in words, the first few of them.
+#[derive(Debug, Default)]
+pub struct Violations {
+    told: Vec<String>,
+    more: usize,
+}
+
+impl Violations {
+    /// Notes a violation.
+    pub fn push(&mut self, violation: String) {
+        if self.told.len() < TOLD_MAX {
+            self.told.push(violation);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// The violations, with a last line for those that were left out.
+    #[must_use]
+    pub fn into_lines(mut self) -> Vec<String> {
+        if self.more > 0 {
+            self.told.push(format!("and {} more of that kind", self.more));
+        }
+        self.told
+    }
+}

@@ -1,0 +1,144 @@
+//! What can be done to the nodes of a stage.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::{PATIENCE, Stage};
+use crate::Result;
+use crate::load;
+use crate::proxy::{Mode, Proxy};
+use crate::records::Life;
+use crate::shard::shard_of;
+
+impl Stage {
+    /// The present life of a node.
+    ///
+    /// # Errors
+    /// When etcd knows of none.
+    pub fn life(&self, name: &str) -> Result<Life> {
+        let life = self.mirror.look(|state| state.life(name));
+        life.ok_or_else(|| format!("{name} is not alive").into())
+    }
+
+    /// Kills a node with SIGKILL; its life.
+    ///
+    /// # Errors
+    /// When it doesn't run.
+    pub fn kill(&mut self, name: &str) -> Result<Life> {
+        let life = self.life(name)?;
+        let killed = self.process(name)?.kill()?;
+        self.place_of(name)?.process = None;
+        self.require(killed, format!("{name} had ended before it was killed"));
+        Ok(life)
+    }
+
+    /// Sends a signal to a node.
+    ///
+    /// # Errors
+    /// When it doesn't run.
+    pub fn signal(&mut self, name: &str, signal: Signal) -> Result<()> {
+        self.process(name)?.signal(signal)
+    }
+
+    /// Stops a node in good order (SIGTERM) and waits until its process has ended.
+    ///
+    /// # Errors
+    /// When it doesn't end.
+    pub async fn terminate(&mut self, name: &str) -> Result<()> {
+        self.signal(name, Signal::TERM)?;
+        self.terminated(name).await
+    }
+
+    /// Waits until the process of a node that was told to stop has ended.
+    ///
+    /// # Errors
+    /// When it doesn't end.
+    pub async fn terminated(&mut self, name: &str) -> Result<()> {
+        let status = self.process(name)?.ended(PATIENCE).await?;
+        self.place_of(name)?.process = None;
+        if !status.success() {
+            self.complain(format!("{name} did not stop in good order: {status}"));
+        }
+        Ok(())
+    }
+
+    /// The process id of a node.
+    ///
+    /// # Errors
+    /// When it doesn't run.
+    pub fn process_id(&mut self, name: &str) -> Result<u32> {
+        Ok(self.process(name)?.id())
+    }
+
+    /// What the proxies between a node and etcd do from now on.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn set_etcd(&self, name: &str, mode: Mode) -> Result<()> {
+        self.place_named(name)?.etcd.iter().for_each(|proxy| proxy.set(mode));
+        Ok(())
+    }
+
+    /// Resets all present connections of a node to etcd.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn reset_etcd(&self, name: &str) -> Result<()> {
+        self.place_named(name)?.etcd.iter().for_each(Proxy::reset);
+        Ok(())
+    }
+
+    /// What the proxy in front of a node does from now on.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn set_peers(&self, name: &str, mode: Mode) -> Result<()> {
+        self.place_named(name)?.peer.iter().for_each(|proxy| proxy.set(mode));
+        Ok(())
+    }
+
+    /// Makes it a condition that the proxies of a node have done harm.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn require_disturbed(&mut self, name: &str) -> Result<()> {
+        let place = self.place_named(name)?;
+        let harm: u64 = place.etcd.iter().chain(&place.peer).map(Proxy::disturbed).sum();
+        self.require(harm > 0, format!("the proxies of {name} let everything through"));
+        self.note(format!("{harm} chunks or connections of {name} disturbed"));
+        Ok(())
+    }
+
+    /// Calls that hold their turns for `hold`, on `count` keys whose shards the load does not use
+    /// and `wanted` accepts (by owner's name); waits until their turns run, as far as can be known
+    /// from outside. The number of calls made.
+    pub async fn hold(
+        &mut self,
+        count: usize,
+        hold: Duration,
+        wanted: impl Fn(&str) -> bool,
+    ) -> usize {
+        let used: std::collections::HashSet<u32> = load::keys().map(|key| shard_of(&key)).collect();
+        let owners = self.mirror.look(super::fault::owners);
+        let keys = (0..).map(|number| format!("hold-{number}"));
+        let is_wanted = |key: &String| {
+            let shard = shard_of(key);
+            let owner = owners.get(&shard);
+            !used.contains(&shard) && owner.is_some_and(|owner| wanted(&owner.node))
+        };
+        let keys: Vec<String> = keys.take(20 * count).filter(is_wanted).take(count).collect();
+        let made = keys.len();
+        let hold_ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
+        for key in keys {
+            let caller = self.caller().clone();
+            self.holds.spawn(async move {
+                // So much longer that it can end even if its start was delayed.
+                caller.call(&key, hold_ms, hold + PATIENCE / 2).await;
+            });
+        }
+        // On an idle actor a call takes its turn within milliseconds.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        made
+    }
+}

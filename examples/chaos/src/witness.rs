@@ -1,0 +1,66 @@
+//! The actor that bears witness: which process ran its turns, and when.
+
+use std::env;
+use std::time::Duration;
+
+use greenroom::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::boottime_ns;
+
+/// What anyone may ask of a witness.
+#[greenroom::interface(kind = "chaos.witness")]
+pub trait Witness {
+    /// Takes a turn of `hold_ms` milliseconds and tells of it.
+    async fn bear(&mut self, hold_ms: u64) -> Testimony;
+}
+
+/// What a turn tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Testimony {
+    /// Name of the node that ran it.
+    pub node: String,
+    /// Its process.
+    pub process: u32,
+    /// Drawn at random by each activation.
+    pub activation: u64,
+    /// Which turn of the activation it was, counted from 1.
+    pub count: u64,
+    /// When the turn began, on [`boottime_ns`].
+    pub began_ns: u64,
+    /// When it ended.
+    pub ended_ns: u64,
+}
+
+/// One activation of a witness.
+#[derive(Debug)]
+pub struct WitnessActor {
+    node: String,
+    activation: u64,
+    count: u64,
+}
+
+impl Actor for WitnessActor {
+    async fn activate(_: &mut Activating<'_>) -> std::result::Result<Self, ActivateError> {
+        let node = env::var("GREENROOM_NODE_ID").unwrap_or_default();
+        Ok(Self { node, activation: fastrand::u64(..), count: 0 })
+    }
+}
+
+impl Witness for WitnessActor {
+    async fn bear(&mut self, hold_ms: u64) -> Testimony {
+        let began_ns = boottime_ns();
+        self.count += 1;
+        if hold_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(hold_ms)).await;
+        }
+        Testimony {
+            node: self.node.clone(),
+            process: std::process::id(),
+            activation: self.activation,
+            count: self.count,
+            began_ns,
+            ended_ns: boottime_ns(),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Writes the cluster down, and compares it with what was written down.
+
+use std::path::Path;
+
+use greenroom_inspector::{diff, export, read_topology, write_topology};
+
+use crate::args::{Args, Output, Topology};
+use crate::{Answer, DIFFERENT, Failure, json, table};
+
+/// The answer to what `topology` asks.
+pub(crate) async fn write(args: &Args, topology: &Topology) -> Result<Answer, Failure> {
+    match topology {
+        Topology::Export { file: None } => Ok(write_topology(&export(&args.node).await?)?.into()),
+        Topology::Export { file: Some(file) } => {
+            let topology = export(&args.node).await?;
+            let document = write_topology(&topology)?;
+            std::fs::write(file, document)
+                .map_err(|error| Failure::Write { file: file.clone(), error })?;
+            let exported = json::Exported::of(&topology, file);
+            match args.output {
+                Output::Table => Ok(table::exported(&topology, file).into()),
+                Output::Json => Ok(json::text(&exported)?.into()),
+            }
+        }
+        Topology::Diff { old, new } => {
+            let old = read(old)?;
+            let new = match new {
+                Some(file) => read(file)?,
+                None => export(&args.node).await?,
+            };
+            let differences = diff(&old, &new);
+            let text = match args.output {
+                Output::Table => table::differences(&differences),
+                Output::Json => json::text(&json::Differences::of(&differences))?,
+            };
+            let exit_code = if differences.is_empty() { 0 } else { DIFFERENT };
+            Ok(Answer { text, exit_code })
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<greenroom_inspector::Topology, Failure> {
+    let json = std::fs::read_to_string(file)
+        .map_err(|error| Failure::Read { file: file.to_owned(), error })?;
+    read_topology(&json).map_err(|error| Failure::Topology { file: file.to_owned(), error })
+}
