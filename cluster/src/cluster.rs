@@ -216,7 +216,7 @@ impl Cluster {
             ledger: Ledger::new(&options.node, options.migration_timeout),
             orders: HashMap::new(),
             last_order: 0,
-            kinds: (0, Arc::default()),
+            hosted: (0, Arc::default()),
             pulse,
             events,
         };
@@ -265,7 +265,8 @@ impl Cluster {
 
     /// Whether some live node hosts the kind, as far as this node has seen.
     pub fn is_hosted(&self, kind: &str) -> bool {
-        self.status.borrow().kinds.binary_search_by(|known| known.as_str().cmp(kind)).is_ok()
+        let hosted = Arc::clone(&self.status.borrow().hosted);
+        hosted.kinds.binary_search_by(|known| known.as_str().cmp(kind)).is_ok()
     }
 
     /// What this node decided as a leader, the oldest first; `None` when it has stopped.

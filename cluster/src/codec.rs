@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use greenroom_core::record::{Entry, Guard, Held, Key, Record, Transaction, Write};
 use greenroom_core::{Groups, NodeId, ShardId};
+use parking_lot::Mutex;
 
 use crate::store::{self, Change, KeyValue};
 use json::{decode, encode};
@@ -23,12 +24,14 @@ pub(crate) struct Codec {
     /// The groups as last read or written: shards are named by their group, which always comes
     /// first, both in the store's history and in the order of keys.
     groups: Arc<ArcSwap<Groups>>,
+    /// The revision of those; held while they are changed.
+    learned: Arc<Mutex<u64>>,
 }
 
 impl Codec {
     pub(crate) fn new(cluster: &str, shard_count: u32) -> Self {
-        let groups = Arc::default();
-        Self { prefix: format!("/greenroom/{cluster}/"), shard_count, groups }
+        let prefix = format!("/greenroom/{cluster}/");
+        Self { prefix, shard_count, groups: Arc::default(), learned: Arc::default() }
     }
 
     /// The groups that this codec has read or written last.
@@ -36,12 +39,14 @@ impl Codec {
         self.groups.load()
     }
 
-    /// Takes in a record that stands in the store.
-    pub(crate) fn learn(&self, record: &Record) {
-        if let Record::Groups(groups) = record
-            && groups.len() >= self.groups.load().len()
-        {
+    /// Takes in a record that stood in the store at a revision, unless a newer one is known: reads
+    /// and answers may come in any order.
+    pub(crate) fn learn(&self, record: &Record, revision: u64) {
+        let Record::Groups(groups) = record else { return };
+        let mut learned = self.learned.lock();
+        if revision > *learned && groups.len() >= self.groups.load().len() {
             self.groups.store(Arc::new(groups.clone()));
+            *learned = revision;
         }
     }
 
@@ -122,7 +127,7 @@ impl Codec {
         let key = self.parse_key(&item.key)?;
         match decode(&key, &item.value) {
             Ok(record) => {
-                self.learn(&record);
+                self.learn(&record, item.mod_revision);
                 let KeyValue { create_revision, mod_revision, .. } = *item;
                 let held = Held { create_revision, mod_revision, record };
                 Some(Entry { key, revision: mod_revision, held: Some(held) })
@@ -155,7 +160,7 @@ mod tests {
         HeartbeatRecord, LeaderRecord, Meta, NodeProfile, NodeRecord, NodeState, RebalancingRecord,
         Record, ShardRecord,
     };
-    use greenroom_core::{Epoch, Incarnation, Life, Term};
+    use greenroom_core::{Epoch, Incarnation, Life, PlacementRule, Term};
 
     use super::*;
 
@@ -232,9 +237,9 @@ mod tests {
             ),
             (
                 Key::Rebalancing,
-                Record::Rebalancing(RebalancingRecord { under_way: true, held: false }),
+                Record::Rebalancing(RebalancingRecord { under_way: [0].into(), held: false }),
                 "/greenroom/demo/rebalancing",
-                r#"{"under_way":true,"held":false}"#,
+                r#"{"under_way":[0],"held":false}"#,
             ),
             (
                 Key::Shard(ShardId(77)),
@@ -280,10 +285,15 @@ mod tests {
         let codec = Codec::new("demo", 8192);
         let path = "/greenroom/demo/shards/gpu/00003";
         assert_eq!(codec.parse_key(path), None);
-        codec.learn(&Record::Groups(groups()));
+        codec.learn(&Record::Groups(groups()), 7);
         assert_eq!(codec.parse_key(path), Some(Key::Shard(ShardId(8195))));
         assert_eq!(codec.key(&Key::Shard(ShardId(8195))), path);
         assert_eq!(codec.parse_key("/greenroom/demo/shards/gpu/08192"), None);
+        let mut older = groups();
+        older.set_rule("gpu", PlacementRule::default()).unwrap();
+        older.assign("late.kind", "gpu").unwrap();
+        codec.learn(&Record::Groups(older), 6);
+        assert_eq!(**codec.groups(), groups(), "an answer that came late");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::probe;
 use crate::pulse::Pulse;
 use crate::right::RightToRun;
 use crate::routing::Routes;
-use crate::status::{Leader, Status, StatusPhase};
+use crate::status::{Hosted, Leader, Status, StatusPhase};
 use crate::store::{Commit, Store, StoreError};
 use crate::told::Told;
 use crate::watcher::Watcher;
@@ -67,8 +67,8 @@ pub(crate) struct Driver {
     /// Orders that the agent has not answered yet.
     pub(crate) orders: HashMap<OrderId, oneshot::Sender<Result<(), Refusal>>>,
     pub(crate) last_order: u64,
-    /// The kinds that live nodes host, sorted, after so many changes of the members.
-    pub(crate) kinds: (u64, Arc<[String]>),
+    /// What live nodes host, after so many changes of members and groups.
+    pub(crate) hosted: (u64, Arc<Hosted>),
     /// Tells the heart that this loop goes round.
     pub(crate) pulse: Arc<Pulse>,
     /// For the answers to what it starts.
@@ -149,7 +149,7 @@ impl Driver {
                 self.carry_out(effect, &mut tasks, &mut drains, &mut stopped);
             }
             self.pulse.beat();
-            self.observe_kinds();
+            self.observe_hosted();
             let now = self.status(stopped.clone());
             self.told.serving(&now);
             self.told.right(&now, self.right.holds());
@@ -179,24 +179,29 @@ impl Driver {
             phase,
             claimed,
             targeted,
+            recorded: self.agent.is_recorded(),
             drained: self.agent.is_drained(),
             others_take_shards: self.agent.others_take_shards(),
             leads: self.agent.leads(),
             leader: self.leader(),
             synced: self.agent.is_synced(),
-            kinds: Arc::clone(&self.kinds.1),
+            hosted: Arc::clone(&self.hosted.1),
         }
     }
 
-    /// Looks again at what live nodes host, if they have changed.
-    fn observe_kinds(&mut self) {
-        let changes = self.agent.membership_changes();
-        if self.kinds.0 != changes {
-            let members = self.agent.view().members();
-            let kinds: BTreeSet<String> =
-                members.flat_map(|member| member.record.profile.kinds.clone()).collect();
-            self.kinds = (changes, kinds.into_iter().collect());
+    /// Looks again at what live nodes host, if that may have changed.
+    fn observe_hosted(&mut self) {
+        let changes = self.agent.placement_changes();
+        if self.hosted.0 == changes {
+            return;
         }
+        let view = self.agent.view();
+        let kinds = view.members().flat_map(|member| member.record.profile.kinds.clone());
+        let kinds: BTreeSet<String> = kinds.collect();
+        let groups = (0..view.groups().len())
+            .filter(|group| view.members().any(|member| view.takes_shards_of(&member, *group)));
+        let hosted = Hosted { kinds: kinds.into_iter().collect(), groups: groups.collect() };
+        self.hosted = (changes, Arc::new(hosted));
     }
 
     /// The loads that are not 0, as far as reported to this node.
@@ -312,7 +317,7 @@ impl Driver {
         async move {
             let outcome = match store.commit(transaction).await {
                 Ok(Commit::Applied { revision }) => {
-                    groups.iter().for_each(|groups| codec.learn(groups));
+                    groups.iter().for_each(|groups| codec.learn(groups, revision));
                     Outcome::Applied { revision }
                 }
                 Ok(Commit::Refused { revision, current }) => {

@@ -109,6 +109,7 @@ impl Beating {
         let store = self.connect(&config).await;
         let mut sequence = 0;
         let mut acknowledged = None;
+        let mut was_answered = true;
         loop {
             let life = lives.wait_for(Option::is_some).await.map(|life| life.clone());
             let Ok(life) = life else { return };
@@ -121,7 +122,13 @@ impl Beating {
             }
             sequence += 1;
             let began = Instant::now();
-            let pause = match self.beat(&*store, &life, sequence).await {
+            let beat = if was_answered || self.is_heard(&*store, &life).await {
+                self.beat(&*store, &life, sequence).await
+            } else {
+                Beat::Unanswered
+            };
+            was_answered = !matches!(beat, Beat::Unanswered);
+            let pause = match beat {
                 Beat::Acknowledged => {
                     if acknowledged != Some(life.incarnation) {
                         acknowledged = Some(life.incarnation);
@@ -171,6 +178,24 @@ impl Beating {
         self.driver.age() < self.timing.window * WINDOWS_WITHOUT_DRIVER
     }
 
+    /// Whether the store answers this node at all. After a beat without an answer that must be known
+    /// before the next: beats that arrive while their answers don't would keep a node looking alive
+    /// that has no right to run, and its shards from everybody.
+    async fn is_heard(&mut self, store: &dyn Store, life: &Life) -> bool {
+        let key = self.codec.key(&Key::Heartbeat(life.node.clone()));
+        match timeout(self.patience(), store.get(&key)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                self.unanswered(&error.to_string());
+                false
+            }
+            Err(_) => {
+                self.unanswered("no answer in time");
+                false
+            }
+        }
+    }
+
     async fn beat(&mut self, store: &dyn Store, life: &Life, sequence: u64) -> Beat {
         let record = HeartbeatRecord {
             incarnation: Some(life.incarnation),
@@ -207,6 +232,6 @@ impl Beating {
 
     /// How long to wait for one answer: several attempts must fit into the window.
     fn patience(&self) -> Duration {
-        (self.timing.window - self.timing.margin) / 3
+        (self.timing.window - self.timing.margin) / 4
     }
 }

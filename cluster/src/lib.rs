@@ -30,4 +30,4 @@ pub use cluster::{Activations, Cluster, ClusterError, ClusterOptions, shards_in_
 pub use connect::StoreConfig;
 pub use right::RightToRun;
 pub use routing::{Owner, Route, Routes};
-pub use status::{Leader, Status, StatusPhase};
+pub use status::{Hosted, Leader, Status, StatusPhase};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use greenroom_core::Life;
+use greenroom_core::{GroupIndex, Life};
 
 /// How the node stands in its cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Status {
     pub claimed: usize,
     /// Shards that it should serve.
     pub targeted: usize,
+    /// Whether its record in the store says that phase too.
+    pub recorded: bool,
     /// Whether it has given all its shards away, and nothing of them runs here any more.
     pub drained: bool,
     /// Whether another live node takes shards.
@@ -25,8 +27,8 @@ pub struct Status {
     pub leader: Option<Leader>,
     /// Whether the store has been read and is watched.
     pub synced: bool,
-    /// The kinds that live nodes host, sorted.
-    pub kinds: Arc<[String]>,
+    /// What live nodes host.
+    pub hosted: Arc<Hosted>,
 }
 
 /// Where a node is in its life.
@@ -40,6 +42,15 @@ pub enum StatusPhase {
     Draining,
     /// Gone; with the reason when it was refused.
     Stopped(Option<String>),
+}
+
+/// What the live nodes of a cluster host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosted {
+    /// Kinds that some node hosts, sorted.
+    pub kinds: Vec<String>,
+    /// Groups whose shards some node may own, sorted.
+    pub groups: Vec<GroupIndex>,
 }
 
 /// Who leads a cluster.

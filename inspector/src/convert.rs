@@ -28,6 +28,16 @@ pub enum Malformed {
         /// Number of the next.
         number: u32,
     },
+    /// The number of shards doesn't fit that of the groups.
+    #[error("{shards} shards are not {count} for each of {groups} groups")]
+    ShardCount {
+        /// How many there are.
+        shards: usize,
+        /// How many each group is said to have.
+        count: u32,
+        /// How many groups there are.
+        groups: usize,
+    },
 }
 
 /// The question where an actor lives.
@@ -65,7 +75,11 @@ pub(crate) fn view(snapshot: v1::ClusterSnapshot) -> Result<ClusterView, Malform
     }
     let shard_count = match snapshot.shard_count {
         0 => u32::try_from(shards.len()).unwrap_or(u32::MAX).max(1),
-        count => count,
+        count if u64::from(count) * groups.len() as u64 == shards.len() as u64 => count,
+        count => {
+            let (shards, groups) = (shards.len(), groups.len());
+            return Err(Malformed::ShardCount { shards, count, groups });
+        }
     };
     Ok(ClusterView {
         cluster: snapshot.cluster,

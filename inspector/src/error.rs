@@ -63,6 +63,14 @@ pub enum InspectError {
         /// What it said, or what the transport met.
         source: Box<tonic::Status>,
     },
+    /// The order was sent, and what became of it is unknown. It may be carried out all the same.
+    #[error("{address} may have carried the order out or not: {}", explain(.source))]
+    OrderInDoubt {
+        /// Which node was asked.
+        address: String,
+        /// What it said, or what the transport met.
+        source: Box<tonic::Status>,
+    },
     /// The order was sent, and no answer came in time. It may be carried out all the same.
     #[error("{address} did not answer within {limit:?}; the order may be carried out all the same")]
     OrderUnanswered {

@@ -19,7 +19,8 @@ pub struct Group {
     pub prefer: BTreeMap<String, String>,
 }
 
-/// Shards of one group, as people write them: `4711`, `10-20`, `gpu/77`, `gpu/10-20`.
+/// Shards of one group, as people write them: `4711`, `10-20`, `gpu/77`, `gpu/10-20`. Without a group
+/// the numbers go on through all groups, as logs and metrics number them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardSpan {
     /// Which group; nothing means the first.
@@ -98,7 +99,13 @@ impl ClusterView {
     pub fn numbers_of(&self, spans: &[ShardSpan]) -> Result<Vec<u32>, UnknownShard> {
         let mut numbers = Vec::new();
         for ShardSpan { group, first, last } in spans {
+            let all = self.shard_count * self.groups.len().max(1) as u32;
             let index = match group {
+                // As logs and metrics number them: the second group goes on where the first ends.
+                None if *last >= self.shard_count && *last < all => {
+                    numbers.extend(*first..=*last);
+                    continue;
+                }
                 None => 0,
                 Some(name) => {
                     let index = self.groups.iter().position(|group| group.name == *name);
@@ -171,6 +178,8 @@ mod tests {
             assert_eq!(view.name_of(number), name);
             assert_eq!(view.numbers_of(&[span(name)]), Ok(vec![number]));
         }
+        // As logs and metrics number them.
+        assert_eq!(view.numbers_of(&[span("177")]), Ok(vec![177]));
         let spans = [span("gpu/0-1"), span("5"), span("default/4-6")];
         assert_eq!(view.numbers_of(&spans), Ok(vec![4, 5, 6, 100, 101]));
     }
@@ -181,6 +190,6 @@ mod tests {
         let unknown = |text: &str| view.numbers_of(&[span(text)]).unwrap_err().to_string();
         assert_eq!(unknown("cpu/1"), "the cluster has no shard group `cpu`");
         assert!(unknown("gpu/99-100").contains("no shard gpu/100: each group has 100"));
-        assert!(unknown("100").contains("no shard 100"));
+        assert!(unknown("200").contains("no shard 200"));
     }
 }

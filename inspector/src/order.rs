@@ -116,8 +116,13 @@ impl Operator {
     ///
     /// # Errors
     /// As [`Operator::pin`].
-    pub async fn drain(&mut self, node: String, undo: bool) -> Result<String, InspectError> {
-        let request = self.order(v1::DrainRequest { node, undo });
+    pub async fn drain(
+        &mut self,
+        node: String,
+        undo: bool,
+        force: bool,
+    ) -> Result<String, InspectError> {
+        let request = self.order(v1::DrainRequest { node, undo, force });
         let done = self.client.drain(request);
         answer(&self.address, self.limits, done).await
     }
@@ -168,12 +173,23 @@ async fn answer(
         Ok(Err(status)) if status.code() == Code::Unimplemented => {
             Err(InspectError::NotANode { address: address.to_owned() })
         }
+        Ok(Err(status)) if is_in_doubt(&status) => {
+            let source = Box::new(status);
+            Err(InspectError::OrderInDoubt { address: address.to_owned(), source })
+        }
         Ok(Err(status)) => {
             let source = Box::new(status);
             Err(InspectError::NotDone { address: address.to_owned(), source })
         }
         Err(_) => Err(unanswered()),
     }
+}
+
+/// Whether an order that ended so may have been carried out: the connection broke under it, or the
+/// node gave up waiting.
+fn is_in_doubt(status: &Status) -> bool {
+    let broke = std::error::Error::source(status).is_some();
+    broke || matches!(status.code(), Code::Unknown | Code::Cancelled | Code::DeadlineExceeded)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ fn a_refused_order_says_why_and_a_shard_that_is_not_there_is_no_order() {
         node.address
     );
     assert_eq!(refused, expected);
-    for (shard, hint) in [("2", "no shard 2: each group has 2"), ("cpu/0", "no shard group `cpu`")]
+    for (shard, hint) in [("4", "no shard 4: each group has 2"), ("cpu/0", "no shard group `cpu`")]
     {
         let unknown = complaint(&operate(&node, &["unpin", shard]), 1);
         assert!(unknown.contains(hint), "{unknown}");

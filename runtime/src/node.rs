@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use greenroom_cluster::store::MemoryStore;
 use greenroom_cluster::{Activations, Cluster, Status, StatusPhase, StoreConfig};
-use greenroom_core::{NodeId, ShardId, ShardLoad, View};
+use greenroom_core::{GroupIndex, NodeId, ShardId, ShardLoad, View};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -157,19 +157,16 @@ impl Node {
         }
     }
 
-    /// Whether every shard of every group that live nodes host kinds of has a live owner.
+    /// Whether every shard of every group that live nodes may own has a live owner.
     fn is_whole(&self) -> bool {
         let (cluster, count) = (&self.parts.cluster, self.parts.config.shards);
-        let groups = cluster.groups();
-        let hosted = groups.as_slice().iter().enumerate();
-        let mut hosted =
-            hosted.filter(|(_, group)| group.kinds.iter().any(|kind| cluster.is_hosted(kind)));
-        let owned = |group| {
-            let mut shards = (0..count).map(|number| ShardId(number).in_group(group, count));
+        let hosted = cluster.status().hosted;
+        let owned = |group: &GroupIndex| {
+            let mut shards = (0..count).map(|number| ShardId(number).in_group(*group, count));
             shards.all(|shard| cluster.routes().route(shard).is_some())
         };
         // Without anybody who hosts anything, there is nobody to call.
-        hosted.clone().next().is_some() && hosted.all(|(group, _)| owned(group))
+        !hosted.groups.is_empty() && hosted.groups.iter().all(owned)
     }
 
     /// Hands all shards over while calls keep flowing, leaves the cluster, and closes the ports;

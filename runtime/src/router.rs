@@ -203,8 +203,17 @@ impl Router {
 
     /// The shard of an actor, in the group of its kind.
     pub(crate) fn shard_of(&self, id: &ActorId) -> ShardId {
-        let group = self.0.cluster.groups().of_kind(id.kind());
-        id.shard(self.0.shards).in_group(group, self.0.shards)
+        self.in_its_group(id.shard(self.0.shards), id.kind())
+    }
+
+    /// The shard of the same number in the group of a kind: an address may be older than that.
+    pub(crate) fn in_its_group(&self, shard: ShardId, kind: &str) -> ShardId {
+        let groups = self.0.cluster.groups();
+        if groups.len() == 1 {
+            return shard;
+        }
+        let (_, number) = shard.group_and_number(self.0.shards);
+        ShardId(number).in_group(groups.of_kind(kind), self.0.shards)
     }
 
     pub(crate) fn peek(&self, id: &ActorId) -> Peeked {
@@ -237,10 +246,6 @@ impl Router {
             let message = "the deadline passed before the call was made";
             return failed(Failure::new(FailureCode::Timeout, message));
         }
-        if self.0.cluster.groups().len() > 1 {
-            // The address may be older than the group of its kind.
-            request.shard = self.shard_of(request.id);
-        }
         // Most calls find their way at once; only one that did not listens for changes.
         if let Attempt::Final(answer) = self.attempt(&request, chain, package).await {
             return answer;
@@ -250,7 +255,7 @@ impl Router {
             if self.0.closed.load(Ordering::Acquire) {
                 return failed(stopping());
             }
-            request.shard = self.shard_of(request.id);
+            request.shard = self.in_its_group(request.shard, request.id.kind());
             // Enabled before the attempt, so that a change during it is not missed.
             let mut changed = pin!(self.0.cluster.routes().changed(request.shard));
             changed.as_mut().enable();

@@ -85,7 +85,7 @@ async fn orders_are_logged_with_who_asked_and_without_the_token() {
     let tells = ["node=a", "order=\"hold\"", "from=\"127.0.0.1:", "event=\"refused\""];
     assert!(tells.iter().all(|tell| audit[0].contains(tell)), "{audit:?}");
 
-    let drain = |undo| order(DrainRequest { node: "b".to_owned(), undo });
+    let drain = |undo| order(DrainRequest { node: "b".to_owned(), undo, force: false });
     assert_eq!(by(within("draining", at_a.drain(drain(false))).await), "b");
     let audit = lines("order=\"drain\"");
     let parts = |parts: &[&str]| audit.iter().any(|line| parts.iter().all(|p| line.contains(p)));

@@ -170,7 +170,7 @@ async fn a_pinned_shard_is_not_moved() {
 }
 
 fn drain(node: &str) -> DrainRequest {
-    DrainRequest { node: node.to_owned(), undo: false }
+    DrainRequest { node: node.to_owned(), undo: false, force: false }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,6 +196,20 @@ async fn a_node_is_drained_through_another_and_takes_shards_again() {
     assert_eq!(load.stop().await.failures, []);
     let message = refused(within("a ghost", at_c.drain(order(drain("z")))).await, Code::NotFound);
     assert!(message.contains("no live node is named z"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_only_node_of_a_group_is_drained_by_force_alone() {
+    let store = MemoryStore::new();
+    let a = join(&store, "a", Pace::Calm).await;
+    let mut at_a = operate(&a).await;
+    let message =
+        refused(within("draining", at_a.drain(order(drain("a")))).await, Code::FailedPrecondition);
+    assert!(message.contains("no other node may own the shards of group default"), "{message}");
+    assert_eq!(state(&view(&a).await, "a"), Some(NodeState::Active));
+    let forced = DrainRequest { force: true, ..drain("a") };
+    assert_eq!(by(within("draining", at_a.drain(order(forced))).await), "a");
+    until(&a, "the drain", |view| count(view, "a") == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -94,7 +94,9 @@ impl Groups {
     }
 
     fn position_of(&self, kind: &str) -> Option<GroupIndex> {
-        let lists = |group: &Group| group.kinds.iter().any(|listed| listed == kind);
+        let lists = |group: &Group| {
+            group.kinds.binary_search_by(|listed| listed.as_str().cmp(kind)).is_ok()
+        };
         self.0.iter().position(lists)
     }
 

@@ -1,9 +1,9 @@
 //! What stands in the store: keys, records, and guarded transactions over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::groups::Groups;
+use crate::groups::{GroupIndex, Groups};
 use crate::{Epoch, Incarnation, Life, NodeId, ShardId, Term};
 
 /// Version of the records' format.
@@ -146,10 +146,10 @@ pub struct LeaderRecord {
 
 /// How far rebalancing has come, so that a new leader goes on where the former one stopped.
 /// Absent means the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RebalancingRecord {
-    /// It has begun, and goes on whatever the threshold until all is even.
-    pub under_way: bool,
+    /// The groups in which it has begun, and goes on whatever the threshold until all is even.
+    pub under_way: BTreeSet<GroupIndex>,
     /// An operator holds it: what is in motion for balance goes back, and nothing more is moved.
     pub held: bool,
 }

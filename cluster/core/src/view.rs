@@ -26,6 +26,8 @@ pub struct View {
     /// Revision of the last news of each key that is no shard, deletions included, so that an
     /// older report can't undo a newer one.
     seen: BTreeMap<Key, u64>,
+    /// At which revision each key that is no shard was last written, unless it is absent.
+    written: BTreeMap<Key, u64>,
 }
 
 /// A heartbeat key as last seen.
@@ -97,6 +99,7 @@ impl View {
             heartbeats: BTreeMap::new(),
             shards: vec![Slot::default(); shards as usize],
             seen: BTreeMap::new(),
+            written: BTreeMap::new(),
         }
     }
 
@@ -124,13 +127,13 @@ impl View {
     }
 
     /// How far rebalancing has come.
-    pub fn rebalancing(&self) -> RebalancingRecord {
-        self.rebalancing
+    pub fn rebalancing(&self) -> &RebalancingRecord {
+        &self.rebalancing
     }
 
-    /// The revision of the last news of a key that is no shard; 0 without any.
+    /// The revision at which a key that is no shard was last written; 0 while it is absent.
     pub(crate) fn revision_of(&self, key: &Key) -> u64 {
-        self.seen.get(key).copied().unwrap_or(0)
+        self.written.get(key).copied().unwrap_or(0)
     }
 
     /// How many shards each group has.
@@ -253,6 +256,10 @@ impl View {
             return News::default();
         }
         *seen = revision;
+        match &held {
+            Some(held) => self.written.insert(key.clone(), held.mod_revision),
+            None => self.written.remove(&key),
+        };
         let members = match &key {
             Key::Node(_) => true,
             // One more beat changes no membership.

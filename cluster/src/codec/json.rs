@@ -1,7 +1,7 @@
 //! Records as JSON: the serialised twins of the core's types.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use greenroom_core::record::{
@@ -9,7 +9,7 @@ use greenroom_core::record::{
     RebalancingRecord, Record, ShardRecord,
 };
 use greenroom_core::{
-    Epoch, Group, Groups, Incarnation, Labels, Life, NodeId, PlacementRule, Term,
+    Epoch, Group, GroupIndex, Groups, Incarnation, Labels, Life, NodeId, PlacementRule, Term,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub(super) fn encode(record: &Record) -> Bytes {
         Record::Heartbeat(heartbeat) => serde_json::to_vec(&HeartbeatJson::from(heartbeat)),
         Record::Leader(leader) => serde_json::to_vec(&LeaderJson::from(leader)),
         Record::Groups(groups) => serde_json::to_vec(&GroupsJson::from(groups)),
-        Record::Rebalancing(record) => serde_json::to_vec(&RebalancingJson::from(*record)),
+        Record::Rebalancing(record) => serde_json::to_vec(&RebalancingJson::from(record)),
         Record::Shard(shard) => serde_json::to_vec(&ShardJson::from(shard)),
     };
     // Plain structs of strings and numbers have no way to fail.
@@ -296,13 +296,14 @@ impl TryFrom<GroupsJson> for Groups {
 
 #[derive(Serialize, Deserialize)]
 struct RebalancingJson {
-    under_way: bool,
+    /// Places of the groups in the list of groups.
+    under_way: BTreeSet<GroupIndex>,
     held: bool,
 }
 
-impl From<RebalancingRecord> for RebalancingJson {
-    fn from(RebalancingRecord { under_way, held }: RebalancingRecord) -> Self {
-        Self { under_way, held }
+impl From<&RebalancingRecord> for RebalancingJson {
+    fn from(RebalancingRecord { under_way, held }: &RebalancingRecord) -> Self {
+        Self { under_way: under_way.clone(), held: *held }
     }
 }
 

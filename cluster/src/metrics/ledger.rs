@@ -108,7 +108,9 @@ impl Ledger {
                 self.count(&DEATHS, &[evidence.into()], 1);
             }
             Notice::Fenced(_) => self.count(&FENCES, &[], 1),
-            Notice::Stuck { .. } => self.count(&STUCK_REPORTS, &[], 1),
+            Notice::Stuck { stuck, .. } => {
+                self.count(&STUCK_REPORTS, &[], stuck.shards.len() as u64);
+            }
             _ => {}
         }
     }

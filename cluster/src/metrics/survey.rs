@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use greenroom_core::record::NodeState;
-use greenroom_core::{Agent, MemberView, Moment, MotionPhase, NodeId, ShardId};
+use greenroom_core::{Agent, Moment, MotionPhase, NodeId, ShardId};
 use metrics::SharedString;
 
 use super::ledger::Ledger;
@@ -22,9 +22,9 @@ const PHASES: [MotionPhase; 3] =
 pub(super) struct Survey {
     /// For each group: shards in their place, and those in each of [`PHASES`].
     pub(super) groups: BTreeMap<String, (usize, [usize; 3])>,
-    /// Most and fewest shards of a node.
+    /// Most and fewest shards of one group that a node has which may own some.
     pub(super) node_shards: (usize, usize),
-    /// The greatest share in terms of the mean, by number and by load.
+    /// The greatest share in terms of the mean of its group, by number and by load.
     pub(super) imbalance: (f64, f64),
     pub(super) pinned: usize,
     pub(super) pins_unserved: usize,
@@ -85,17 +85,21 @@ impl Survey {
 
     fn look_at_shards(&mut self, agent: &Agent) {
         let view = agent.view();
-        let takers = view.members().filter(MemberView::takes_shards);
-        let mut shares: BTreeMap<NodeId, Share> = takers
-            .map(|member| {
-                let weight = member.record.profile.weight;
-                (member.life.node, Share { weight, shards: 0, load: 0 })
+        let mut groups: Vec<BTreeMap<NodeId, Share>> = (0..view.groups().len())
+            .map(|group| {
+                let takers = view.members().filter(|member| view.takes_shards_of(member, group));
+                let shares = takers.map(|member| {
+                    let weight = member.record.profile.weight;
+                    (member.life.node, Share { weight, shards: 0, load: 0 })
+                });
+                shares.collect()
             })
             .collect();
         let mut busy = Vec::new();
         for (number, slot) in (0..).zip(view.shards()) {
             let shard = ShardId(number);
             let load = agent.load(shard);
+            let shares = &mut groups[view.group_of(shard)];
             if load.activations > 0 {
                 busy.push((shard, load.activations));
             }
@@ -113,12 +117,15 @@ impl Survey {
         busy.sort_unstable_by_key(|(shard, activations)| (Reverse(*activations), *shard));
         busy.truncate(TOP_SHARDS_MAX);
         self.top = busy;
-        let counts = || shares.values().map(|share| share.shards);
+        let counts = || groups.iter().flat_map(BTreeMap::values).map(|share| share.shards);
         self.node_shards = (counts().max().unwrap_or(0), counts().min().unwrap_or(0));
-        let by = |value: fn(&Share) -> f64| {
-            imbalance(shares.values().map(|share| (value(share), f64::from(share.weight))))
+        let worst = |value: fn(&Share) -> f64| {
+            let ratios = groups.iter().map(|shares| {
+                imbalance(shares.values().map(|share| (value(share), f64::from(share.weight))))
+            });
+            ratios.fold(0.0, f64::max)
         };
-        self.imbalance = (by(|share| share.shards as f64), by(|share| share.load as f64));
+        self.imbalance = (worst(|share| share.shards as f64), worst(|share| share.load as f64));
     }
 }
 

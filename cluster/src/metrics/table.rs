@@ -135,11 +135,11 @@ table! {
         ["group" = "shard group", "state" = "owned, releasing, claiming, orphaned"] Count
         "Shards of the cluster: in their place, waiting for their owner to let go, for their target to claim, or for a target. Leader only, else 0.";
     NODE_SHARDS_MAX: Gauge "greenroom_node_shards_max" [] Count
-        "Shards of the node that owns the most, among nodes that take shards. Leader only, else 0.";
+        "Most shards of one group that a node owns. Leader only, else 0.";
     NODE_SHARDS_MIN: Gauge "greenroom_node_shards_min" [] Count
-        "Shards of the node that owns the fewest, among nodes that take shards. Leader only, else 0.";
+        "Fewest shards of one group that a node owns which may own some. Leader only, else 0.";
     IMBALANCE: Gauge "greenroom_imbalance_ratio" ["by" = "count, load"] Count
-        "The greatest share of a node, relative to its weight, divided by the mean: 1 is even. By number of shards, and by what runs in them. Leader only, else 0.";
+        "The greatest share of a node, relative to its weight, divided by the mean of its group: 1 is even; of the worst group. By number of shards, and by what runs in them. Leader only, else 0.";
     PINNED: Gauge "greenroom_pinned_shards" [] Count
         "Shards that an operator pinned to a node. Leader only, else 0.";
     PINS_UNSERVED: Gauge "greenroom_pins_unserved" [] Count

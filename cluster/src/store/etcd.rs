@@ -160,12 +160,15 @@ impl EtcdStore {
             attempts_left = attempts_left.saturating_sub(1);
             let mut generation = self.shared.lines.lock().generation;
             let mut phase = Purpose::Read;
+            // Whoever asks may lose patience sooner.
+            let unanswered = Unanswered { store: self, generation };
             let attempt = async {
                 let line = self.line().await?;
                 (generation, phase) = (line.generation, purpose);
                 send(line).await
             };
             let outcome = timeout_at(deadline, attempt).await;
+            unanswered.answered();
             let timed_out = outcome.is_err();
             let error = match outcome {
                 Ok(Ok(reply)) => return Ok(reply),
@@ -188,6 +191,25 @@ impl EtcdStore {
             async move { line.kv.get(key, Some(options)).await }
         })
         .await
+    }
+}
+
+/// A request under way. Dropped before it was answered, it gives up the connection that was in use
+/// when it began, as a time-out does: the next request must not wait for the same silent member.
+struct Unanswered<'a> {
+    store: &'a EtcdStore,
+    generation: u64,
+}
+
+impl Unanswered<'_> {
+    fn answered(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        self.store.give_up(self.generation);
     }
 }
 

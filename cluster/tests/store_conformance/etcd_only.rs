@@ -154,3 +154,35 @@ async fn options_that_can_never_work_are_refused() {
         assert!(matches!(refused, Err(StoreError::Permanent(_))), "{refused:?}");
     }
 }
+
+/// A caller that waits less long than the store would must not meet the same silent member for ever.
+#[tokio::test]
+async fn a_caller_that_loses_patience_finds_another_member() {
+    let server = EtcdServer::start();
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = format!("http://{}", silent.local_addr().expect("a bound address"));
+    let accepts = tokio::spawn(async move {
+        let mut connections = Vec::new();
+        while let Ok((connection, _)) = silent.accept().await {
+            connections.push(connection);
+        }
+    });
+    // Each store begins at a member by chance.
+    for number in 0..8 {
+        let mut options = EtcdOptions::new([address.clone(), server.endpoint()]);
+        options.request_timeout = Duration::from_secs(60);
+        options.connect_timeout = Duration::from_secs(60);
+        let connecting = EtcdStore::connect(options);
+        let Ok(store) = tokio::time::timeout(Duration::from_secs(1), connecting).await else {
+            continue;
+        };
+        let store = store.expect("the addresses make sense");
+        let key = format!("/patience/{number}");
+        let mut tries = 0;
+        while tokio::time::timeout(Duration::from_millis(300), store.get(&key)).await.is_err() {
+            tries += 1;
+            assert!(tries < 10, "the silent member is asked again and again");
+        }
+    }
+    accepts.abort();
+}

@@ -90,7 +90,7 @@ fn has_left() -> Status {
 fn concerns(what: &Decided, shard: u32, group: &str) -> bool {
     match what {
         Decided::Moves(moves) => moves.iter().any(|step| step.shard.0 == shard),
-        Decided::Stuck { shard: stuck, .. } => stuck.0 == shard,
+        Decided::Stuck(stuck) => stuck.shards.iter().any(|stuck| stuck.0 == shard),
         Decided::Idle { group: idle, .. } => idle == group,
         Decided::Lead | Decided::Death { .. } => true,
     }
@@ -103,7 +103,7 @@ fn decision(decision: &Decision, shard: Option<u32>) -> v1::Decision {
         Decided::Moves(moves) => ("moves", Some(moves)),
         Decided::Idle { .. } => ("idle", None),
         Decided::Death { .. } => ("death", None),
-        Decided::Stuck { .. } => ("stuck", None),
+        Decided::Stuck(_) => ("stuck", None),
     };
     let asked = |id: ShardId| shard.is_none_or(|shard| shard == id.0);
     let moves = moves.into_iter().flatten().filter(|step| asked(step.shard));

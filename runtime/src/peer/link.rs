@@ -43,6 +43,8 @@ enum Ended {
     /// The peer answered all that it read, and reads no more.
     Goodbye,
     Broken(String),
+    /// The peer takes no more; what it wrote before may be on its way still.
+    Unread,
     /// Nobody used it.
     Idle,
 }
@@ -116,6 +118,7 @@ impl Open {
         let (message, lost) = match ended {
             Ended::Goodbye => ("the owner stopped".to_owned(), false),
             Ended::Idle => ("the link was idle".to_owned(), false),
+            Ended::Unread => ("the owner read no more".to_owned(), true),
             Ended::Broken(reason) => (format!("the link to the owner broke: {reason}"), true),
         };
         for (_, reply) in self.pending.drain() {
@@ -150,8 +153,16 @@ impl Open {
                             _ => Ended::Broken("this node stopped".to_owned()),
                         };
                     }
-                    if let Some(ended) = self.write(&mut batch).await {
-                        return ended;
+                    match self.write(&mut batch).await {
+                        None => {}
+                        Some(Ended::Unread) => {
+                            calls.close();
+                            while let Ok(outgoing) = calls.try_recv() {
+                                outgoing.not_sent(FailureCode::Unreachable, "the owner reads no more");
+                            }
+                            return self.last_answers().await;
+                        }
+                        Some(ended) => return ended,
                     }
                 }
                 () = tokio::time::sleep(LINK_IDLE_MAX), if self.pending.is_empty() => {
@@ -210,7 +221,7 @@ impl Open {
                 Ok(permit) => {
                     permit.send(frame);
                 }
-                Err(_) => return Some(self.last_answers().await),
+                Err(_) => return Some(Ended::Unread),
             }
         }
         // Callers that went away while the peer was silent.

@@ -7,8 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use greenroom_cluster::{Cluster, StatusPhase};
-use greenroom_core::record::NodeState;
-use greenroom_core::{BadGroups, NodeId, Order, Refusal};
+use greenroom_core::{BadGroups, NodeId, Order, Refusal, ShardId};
 use greenroom_proto::v1::operate_server::Operate;
 use greenroom_proto::v1::{
     DrainRequest, HoldRequest, MoveRequest, OrderReply, PinRequest, RuleRequest, UnpinRequest,
@@ -25,8 +24,6 @@ use wish::{Wanted, Wish};
 pub(crate) const ORDER_BYTES_MAX: usize = 1 << 20;
 /// How long a node may take to say in its record that it drains, or takes shards again.
 const DRAIN_BEGINS_WITHIN: Duration = Duration::from_secs(5);
-/// The first and the longest pause between two looks at the own record.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 
 /// Carries operators' orders out, or passes them on to the node that can.
 pub(crate) struct OperateService {
@@ -102,7 +99,7 @@ impl OperateService {
                 done => done.map_err(|refusal| status(&refusal)),
             },
             Wanted::AtNode { node, request } if node == self.node => {
-                self.drain(request.undo).await?;
+                self.drain(request.undo, request.force).await?;
                 Ok(self.node.to_string())
             }
             Wanted::AtNode { node, .. } if forwarded => {
@@ -125,33 +122,50 @@ impl OperateService {
     }
 
     /// Begins to give all shards away, or to take some again: returns when the record says so.
-    async fn drain(&self, undo: bool) -> Result<(), Status> {
+    async fn drain(&self, undo: bool, force: bool) -> Result<(), Status> {
         // A node that has not joined yet would take it for the order to leave.
         let phase = self.cluster.status().phase;
         if !matches!(phase, StatusPhase::Active | StatusPhase::Draining) {
             return Err(status(&Refusal::NotMember));
         }
+        if !undo && !force {
+            self.check_others_take_over().await?;
+        }
         self.cluster.set_draining(!undo).await;
-        let wanted = if undo { NodeState::Active } else { NodeState::Draining };
-        let begun = async {
-            let (mut pause, longest) = LOOK_AGAIN;
-            loop {
-                let view = self.cluster.view().await.ok_or_else(|| status(&Refusal::NotMember))?;
-                if view.member(&self.node).is_some_and(|member| member.record.state == wanted) {
-                    return Ok(());
-                }
-                tokio::time::sleep(pause).await;
-                pause = longest.min(pause * 2);
-            }
-        };
-        timeout(DRAIN_BEGINS_WITHIN, begun).await.unwrap_or_else(|_| {
+        let wanted = if undo { StatusPhase::Active } else { StatusPhase::Draining };
+        let begun = self.cluster.wait_for(|status| status.phase == wanted && status.recorded);
+        timeout(DRAIN_BEGINS_WITHIN, begun).await.map(|_| ()).map_err(|_| {
             let message = format!(
                 "{} was told, but its record does not say so after {DRAIN_BEGINS_WITHIN:?}; it may \
                  yet, or the node is about to leave",
                 self.node
             );
-            Err(Status::deadline_exceeded(message))
+            Status::deadline_exceeded(message)
         })
+    }
+
+    /// A node that drains and stays gives up shards that nobody else may own, too.
+    async fn check_others_take_over(&self) -> Result<(), Status> {
+        let view = self.cluster.view().await.ok_or_else(|| status(&Refusal::NotMember))?;
+        let owns = |group: usize| {
+            let shards = (0..view.shard_count()).map(ShardId);
+            let mut shards = shards.map(|shard| shard.in_group(group, view.shard_count()));
+            shards.any(|shard| view.live_owner(shard).is_some_and(|(o, _)| o.node == self.node))
+        };
+        let taken = |group: usize| {
+            let mut others = view.members().filter(|member| member.life.node != self.node);
+            others.any(|member| view.takes_shards_of(&member, group))
+        };
+        for (index, group) in view.groups().as_slice().iter().enumerate() {
+            if owns(index) && !taken(index) {
+                let (node, group) = (&self.node, &group.name);
+                return Err(Status::failed_precondition(format!(
+                    "no other node may own the shards of group {group} that {node} has, so calls of \
+                     its kinds would wait until {node} takes them again; force it if that is wanted"
+                )));
+            }
+        }
+        Ok(())
     }
 }
 

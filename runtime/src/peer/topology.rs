@@ -10,8 +10,11 @@ use greenroom_proto::v1::{self, Topology, TopologyNode, TopologyShard};
 
 /// Version of the document.
 const FORMAT: u32 = 1;
-/// Greatest epoch that is believed: nobody gets there by counting.
-const EPOCH_MAX: u64 = 1 << 47;
+/// Greatest epoch that a shard begins with: nobody gets there by counting.
+const EPOCH_MAX: u64 = 1 << 46;
+/// How far above the exported epoch a restored shard begins: more than it can have got to between the
+/// export and the loss, for every change of an owner is a write.
+const EPOCHS_SINCE_EXPORT_MAX: u64 = 1 << 32;
 
 /// The groups as the wire has them.
 pub(crate) fn groups(view: &View) -> Vec<v1::Group> {
@@ -111,8 +114,10 @@ fn restored(
     if shard >= shard_count {
         return Err(format!("shards: shard must be below {shard_count}, got {shard}"));
     }
-    if epoch >= EPOCH_MAX {
-        return Err(format!("shards: epoch must be below {EPOCH_MAX}, got {epoch}"));
+    let restored = epoch.saturating_add(EPOCHS_SINCE_EXPORT_MAX);
+    if restored >= EPOCH_MAX {
+        let max = EPOCH_MAX - EPOCHS_SINCE_EXPORT_MAX;
+        return Err(format!("shards: epoch must be below {max}, got {epoch}"));
     }
     let node = |field: &str, name: &str| match name {
         "" => Ok(None),
@@ -122,7 +127,7 @@ fn restored(
     let target = node("owner", &owner)?.or(node("target", &target)?);
     let record = ShardRecord {
         target,
-        epoch: Epoch(epoch),
+        epoch: Epoch(restored),
         pin: node("pin", &pin)?,
         reason: "it was restored".into(),
         ..ShardRecord::default()

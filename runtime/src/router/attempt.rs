@@ -30,7 +30,11 @@ impl Router {
     ) -> Attempt {
         let chain_link = chain.map(|chain| &**chain);
         if let Ok(permit) = self.enter(request.shard, None, chain_link) {
-            return self.attempt_here(request, chain, package, permit).await;
+            // A node learns the group of a kind before it owns any of its shards, so an address
+            // that is older than that is found out here.
+            if self.in_its_group(request.shard, request.id.kind()) == request.shard {
+                return self.attempt_here(request, chain, package, permit).await;
+            }
         }
         match self.0.cluster.routes().route(request.shard) {
             Some(route) if route.owner.life.node != self.0.node => {

@@ -25,7 +25,6 @@ impl Agent {
             Outcome::Applied { revision } => {
                 self.requests.succeeded();
                 if let Some(done) = self.finish(request) {
-                    self.shards.clear_of_suspicion(&done.transaction);
                     if done.purpose == Purpose::Resign {
                         let term = self.view.leader().0.map(|leader| leader.term);
                         effects.extend(term.map(|term| Effect::Tell(Notice::Resigned(term))));
@@ -47,8 +46,9 @@ impl Agent {
                         // The same would be tried again: something stands in the store that this
                         // node can't read or did not expect. Not so fast, and not together with
                         // shards that have nothing to do with it.
-                        self.requests.failed(now.moment);
-                        self.shards.suspect(&refused.transaction);
+                        if !self.shards.suspect(&refused.transaction, now.moment) {
+                            self.requests.failed(now.moment);
+                        }
                     }
                 }
             }

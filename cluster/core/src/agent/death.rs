@@ -6,13 +6,15 @@ use super::journal::Decided;
 use super::lifecycle::Phase;
 use super::notice::Evidence;
 use super::{Agent, Effect, Notice, Purpose, Reading};
+use crate::Life;
 use crate::record::{Guard, Key, NodeState, Record, Transaction, Write};
 use crate::time::{Moment, Now};
 use crate::view::life_of;
-use crate::{Life, NodeId};
 
 /// After how many intervals without a beat the next one is overdue.
 const OVERDUE_AFTER_INTERVALS: f64 = 1.5;
+/// After how many intervals without a beat of its own a node takes itself for blind, at least.
+const BLIND_AFTER_INTERVALS: f64 = 2.5;
 
 impl Agent {
     /// Whether a life is silent: for long enough to be found dead, or long enough to ask its port.
@@ -105,19 +107,14 @@ impl Agent {
         effects.push(Effect::Read { request, keys });
     }
 
-    /// Looks at a heartbeat. When the own one comes after a long pause, this node saw nothing in the
-    /// meantime, because it was paused or the store was away: what others did then is unknown.
-    pub(super) fn observe_beat(&mut self, node: &NodeId, now: Moment) {
-        if *node == self.config.node && self.saw_nothing_lately(now) {
-            self.silence.restart_all(now);
-        }
-        self.silence.observe_one(&self.view, node, now);
-    }
-
-    /// Whether this node's own heartbeats have not come back from the store for half a window.
-    fn saw_nothing_lately(&self, now: Moment) -> bool {
+    /// Whether this node's own heartbeats have not come back from the store for a while, because
+    /// it was paused or the store was away: what others did meanwhile is unknown. To be asked
+    /// before news of them is taken in.
+    pub(super) fn saw_nothing_lately(&self, now: Moment) -> bool {
         let own = self.life().and_then(|life| self.silence.of(&self.view, life, now));
-        own.is_some_and(|(silent_for, _)| silent_for > self.config.timing.window / 2)
+        let timing = self.config.timing;
+        let a_while = (timing.window / 2).max(timing.heartbeat.mul_f64(BLIND_AFTER_INTERVALS));
+        own.is_some_and(|(silent_for, _)| silent_for > a_while)
     }
 
     /// Why a life may be declared dead, and the revision of the heartbeat that it rests on.
@@ -173,4 +170,10 @@ impl Agent {
 fn is_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host == "localhost" || host == "[::1]" || host.starts_with("127.")
+}
+
+/// Whether the host of an address is an IP address, and no name.
+pub(super) fn is_literal(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.starts_with('[') || host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }

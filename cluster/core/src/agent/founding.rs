@@ -34,6 +34,12 @@ impl Agent {
         let unborn = || Guard::ModRevision(Key::Meta, 0);
         let restore = self.config.restore.as_ref();
         let groups = restore.map(|restore| &restore.groups);
+        if groups.is_some_and(|groups| groups.len() < self.view.groups().len()) {
+            // Left by somebody else; groups are never taken back.
+            effects.push(Effect::Tell(Notice::NotRestored));
+            self.config.restore = None;
+            return;
+        }
         if let Some(groups) = groups.filter(|groups| *groups != self.view.groups()) {
             // The names of the shards follow from them.
             self.write_groups(groups.clone(), vec![unborn()]);

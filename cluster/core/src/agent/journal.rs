@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::motion::MotionPhase;
+use super::motion::Stuck;
 use super::notice::Evidence;
 use crate::{Life, NodeId, ShardId, Term};
 
@@ -52,17 +52,8 @@ pub enum Decided {
         /// Why it was believed.
         evidence: Evidence,
     },
-    /// A shard did not arrive in time.
-    Stuck {
-        /// Which.
-        shard: ShardId,
-        /// Its live owner.
-        from: Option<NodeId>,
-        /// Its live target.
-        to: Option<NodeId>,
-        /// What it waits for.
-        phase: MotionPhase,
-    },
+    /// Shards did not arrive in time.
+    Stuck(Stuck),
 }
 
 /// One shard's new target.
@@ -80,8 +71,6 @@ pub struct DecidedMove {
 
 impl fmt::Display for Decided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name =
-            |node: &Option<NodeId>| node.as_ref().map_or("nobody", NodeId::as_str).to_owned();
         match self {
             Self::Lead => f.write_str("began to lead"),
             Self::Moves(moves) => write!(f, "gave {} shards new targets", moves.len()),
@@ -89,10 +78,7 @@ impl fmt::Display for Decided {
                 write!(f, "no rebalancing of group {group}: {reason}")
             }
             Self::Death { life, evidence } => write!(f, "declared {life} dead: {evidence}"),
-            Self::Stuck { shard, from, to, phase } => {
-                let (from, to) = (name(from), name(to));
-                write!(f, "shard {shard} is stuck {phase} on its way from {from} to {to}")
-            }
+            Self::Stuck(stuck) => stuck.fmt(f),
         }
     }
 }
@@ -144,7 +130,11 @@ impl Journal {
 }
 
 fn moves_of(what: &Decided) -> usize {
-    if let Decided::Moves(moves) = what { moves.len() } else { 0 }
+    match what {
+        Decided::Moves(moves) => moves.len(),
+        Decided::Stuck(stuck) => stuck.shards.len(),
+        Decided::Lead | Decided::Idle { .. } | Decided::Death { .. } => 0,
+    }
 }
 
 #[cfg(test)]

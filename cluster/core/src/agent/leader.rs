@@ -16,7 +16,7 @@ pub(super) struct Leading {
     /// Since when the members have been the same.
     pub(super) stable_since: Moment,
     members: Vec<(Life, NodeState)>,
-    /// How often the members have changed.
+    /// How often the members or the groups have changed.
     pub(super) changes: u64,
     /// Whether to plan at the next occasion.
     pub(super) plan_due: bool,

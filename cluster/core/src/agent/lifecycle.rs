@@ -1,5 +1,6 @@
 //! Joining, registering, leaving, and the end of a life from outside.
 
+use super::death::is_literal;
 use super::{Agent, Effect, Notice, Purpose};
 use crate::record::{
     Guard, HeartbeatRecord, Key, LeaderRecord, NodeRecord, NodeState, Record, Transaction, Write,
@@ -96,8 +97,11 @@ impl Agent {
             self.phase = Phase::Joining { told: Some(now.moment) };
         }
         // One process at a time can listen at an address, and now that is this one.
+        // (A name may stand for another machine by now.)
         let port_is_ours = self.address_to_ask(&life).is_some_and(|address| {
-            address == self.config.profile.peer_address && self.is_overdue(&life, now.moment)
+            address == self.config.profile.peer_address
+                && is_literal(&address)
+                && self.is_overdue(&life, now.moment)
         });
         if port_is_ours {
             self.silence.port_refused(&me);
@@ -126,7 +130,7 @@ impl Agent {
         );
     }
 
-    fn registered_as(&self, life: &Life, state: NodeState) -> bool {
+    pub(super) fn registered_as(&self, life: &Life, state: NodeState) -> bool {
         self.view
             .node(&life.node)
             .is_some_and(|record| record.incarnation == life.incarnation && record.state == state)

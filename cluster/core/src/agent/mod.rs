@@ -22,7 +22,7 @@ mod shards;
 mod silence;
 mod telling;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use event::{
     Config, Effect, Event, GUARDS_PER_TRANSACTION_MAX, Outcome, RequestId, Restore,
@@ -30,12 +30,12 @@ pub use event::{
 };
 pub use journal::{DECISIONS_MAX, Decided, DecidedMove, Decision};
 pub use loads::ShardLoad;
-pub use motion::{Motion, MotionPhase};
+pub use motion::{Motion, MotionPhase, Stuck};
 pub use notice::{Evidence, Notice};
 pub use orders::{Order, OrderId, Refusal};
 pub use requests::Purpose;
 
-use crate::record::{Entry, Key};
+use crate::record::{Entry, Key, NodeState};
 use crate::time::Now;
 use crate::view::{News, View};
 use crate::{Life, ShardId};
@@ -135,6 +135,12 @@ impl Agent {
         matches!(self.phase, Phase::Draining { .. } | Phase::Leaving(_))
     }
 
+    /// Whether the store says of this node that it is active, or drains, as it is.
+    pub fn is_recorded(&self) -> bool {
+        let state = if self.is_draining() { NodeState::Draining } else { NodeState::Active };
+        self.life().is_some_and(|life| self.registered_as(life, state))
+    }
+
     /// Whether this node has given all its shards away and nothing of them runs here any more.
     pub fn is_drained(&self) -> bool {
         match &self.phase {
@@ -150,8 +156,8 @@ impl Agent {
         members.any(|member| member.life.node != self.config.node && member.takes_shards())
     }
 
-    /// How often this node has seen the members change.
-    pub fn membership_changes(&self) -> u64 {
+    /// How often this node has seen the members or the groups change.
+    pub fn placement_changes(&self) -> u64 {
         self.leading.changes
     }
 
@@ -200,11 +206,15 @@ impl Agent {
     fn take_in(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
         match event {
             Event::Snapshot { revision, entries } => {
+                let blind = self.saw_nothing_lately(now.moment);
                 self.view.apply_snapshot(revision, entries);
                 self.shards.grow(self.view.shards().len());
                 self.shards.touch_all();
                 self.synced = true;
                 self.watch_live = true;
+                if blind && !self.saw_nothing_lately(now.moment) {
+                    self.silence.restart_all(now.moment);
+                }
                 self.silence.observe(&self.view, now.moment);
                 self.view_changed(now, News { any: true, members: true, groups: true }, effects);
             }
@@ -233,34 +243,49 @@ impl Agent {
             Event::Undrain => self.end_drain(),
             Event::Leave => self.start_draining(true, effects),
             Event::LeaveNow => self.leave_now(effects),
-            Event::Tick => self.leading.plan_due = true,
+            Event::Tick => {
+                self.leading.plan_due = true;
+                self.shards.touch_released_suspects(now.moment);
+            }
         }
     }
 
     fn learn(&mut self, now: Now, entries: Vec<Entry>, effects: &mut Vec<Effect>) {
         let mut news = News::default();
+        let mut lives_changed = BTreeSet::new();
         for entry in entries {
             match &entry.key {
                 Key::Shard(shard) => {
                     let shard = *shard;
-                    news |= self.view.apply(entry);
+                    let told = self.view.apply(entry);
+                    if told.any {
+                        // Whatever stood in the way of its writes is over.
+                        self.shards.clear(shard);
+                    }
                     self.shards.touch(shard);
+                    news |= told;
                 }
                 Key::Heartbeat(node) => {
                     let node = node.clone();
+                    let blind = node == self.config.node && self.saw_nothing_lately(now.moment);
                     let told = self.view.apply(entry);
+                    if self.watch_live && told.any {
+                        if blind {
+                            self.silence.restart_all(now.moment);
+                        }
+                        self.silence.observe_one(&self.view, &node, now.moment);
+                    }
                     if told.members {
                         self.motions.forgive(&node);
+                        lives_changed.insert(node);
                     }
                     news |= told;
-                    if self.watch_live {
-                        self.observe_beat(&node, now.moment);
-                    }
                 }
                 _ => news |= self.view.apply(entry),
             }
         }
         if news.any {
+            self.shards.touch_those_of(&self.view, &lives_changed);
             self.view_changed(now, news, effects);
         }
     }
@@ -269,10 +294,12 @@ impl Agent {
         if news.groups {
             self.shards.grow(self.view.shards().len());
             self.shards.touch_all();
+            self.leading.changes += 1;
             self.leading.plan_due = true;
         }
         if news.members {
             let changed = self.leading.observe_members(&self.view, now.moment);
+            self.motions.forget_all_but(&self.view);
             if !changed.is_empty() && self.is_draining() {
                 // Whether anybody else takes the shards may be different now.
                 self.shards.touch_all();
@@ -286,7 +313,7 @@ impl Agent {
     }
 
     fn decide(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if !self.synced || !self.check_meta(effects) {
+        if !self.synced {
             return;
         }
         if self.life().is_some_and(|life| !self.view.alive(life)) {
@@ -296,6 +323,9 @@ impl Agent {
             return;
         }
         self.resolve_lost_replies(effects);
+        if !self.check_meta(effects) {
+            return;
+        }
         self.decide_lifecycle(now, effects);
         self.decide_shards(now, effects);
         self.decide_leading(now, effects);

@@ -65,6 +65,43 @@ impl Motion {
     }
 }
 
+/// Shards that wait for the same for too long. Prints as "shards 7, 8 are stuck claiming on the way
+/// from nobody to node-2".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// Which; at least one.
+    pub shards: Vec<ShardId>,
+    /// Their live owner.
+    pub from: Option<NodeId>,
+    /// Their live target.
+    pub to: Option<NodeId>,
+    /// What they wait for.
+    pub phase: MotionPhase,
+}
+
+/// Most shards that are named in one sentence.
+const NAMED_MAX: usize = 8;
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name =
+            |node: &Option<NodeId>| node.as_ref().map_or("nobody", NodeId::as_str).to_owned();
+        let named: Vec<_> = self.shards.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+        match (self.shards.len(), self.shards.len() - named.len()) {
+            (1, _) => write!(f, "shard {} is", named[0])?,
+            (_, 0) => write!(f, "shards {} are", named.join(", "))?,
+            (_, more) => write!(f, "shards {} and {more} more are", named.join(", "))?,
+        }
+        write!(
+            f,
+            " stuck {} on the way from {} to {}",
+            self.phase,
+            name(&self.from),
+            name(&self.to)
+        )
+    }
+}
+
 /// All shards on their way, and the nodes that let them wait.
 #[derive(Debug, Default)]
 pub(super) struct Motions {
@@ -110,10 +147,19 @@ impl Motions {
 
     /// The shards that have waited in one phase for longer than `timeout` and were not reported
     /// for as long. A target that did not claim one is avoided from now on.
-    pub(super) fn stuck(&mut self, now: Moment, timeout: Duration) -> Vec<(ShardId, Motion)> {
-        let late = self.moving.iter_mut().filter(|(_, motion)| {
+    ///
+    /// Orphans are left out of which `homeless` says that no node may own them: that is told
+    /// otherwise, and no time-out changes it.
+    pub(super) fn stuck(
+        &mut self,
+        now: Moment,
+        timeout: Duration,
+        homeless: impl Fn(ShardId) -> bool,
+    ) -> Vec<(ShardId, Motion)> {
+        let late = self.moving.iter_mut().filter(|(shard, motion)| {
             let waits_since = motion.told.unwrap_or(motion.phase_since);
             now.since(waits_since) >= timeout
+                && !(motion.phase() == MotionPhase::Orphaned && homeless(**shard))
         });
         let stuck: Vec<_> = late
             .map(|(shard, motion)| {
@@ -149,6 +195,12 @@ impl Motions {
     pub(super) fn forgive(&mut self, node: &NodeId) {
         self.unable.remove(node);
         self.avoid.retain(|_, avoided| avoided != node);
+    }
+
+    /// What nodes did that are no members any more is of no use.
+    pub(super) fn forget_all_but(&mut self, view: &View) {
+        self.claimed.retain(|node, _| view.member(node).is_some());
+        self.unable.retain(|node, _| view.member(node).is_some());
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ShardId, &Motion)> {

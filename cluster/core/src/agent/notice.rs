@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Purpose;
-use super::motion::MotionPhase;
+use super::motion::Stuck;
 use crate::groups::BadGroups;
 use crate::record::Meta;
-use crate::{Life, NodeId, ShardId, Term};
+use crate::{Life, NodeId, Term};
 
 /// Why a life is believed to be over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,17 +54,11 @@ pub enum Notice {
         /// Why.
         evidence: Evidence,
     },
-    /// A shard did not arrive in time.
+    /// Shards did not arrive in time.
     Stuck {
-        /// Which.
-        shard: ShardId,
-        /// Its live owner.
-        from: Option<NodeId>,
-        /// Its live target.
-        to: Option<NodeId>,
-        /// What it waits for.
-        phase: MotionPhase,
-        /// For how long, in all phases.
+        /// Which, and what they wait for.
+        stuck: Stuck,
+        /// For how long the first of them, in all phases.
         age: Duration,
     },
     /// Shards pinned to a node that can't have them are served elsewhere; told when that changes.
@@ -166,16 +160,7 @@ impl fmt::Display for Notice {
             Self::Elected(term) => write!(f, "leads with term {term}"),
             Self::Resigned(term) => write!(f, "resigned from term {term}"),
             Self::Burying { life, evidence } => write!(f, "declaring {life} dead: {evidence}"),
-            Self::Stuck { shard, from, to, phase, age } => {
-                let name = |node: &Option<NodeId>| {
-                    node.as_ref().map_or("nobody", NodeId::as_str).to_owned()
-                };
-                let (from, to) = (name(from), name(to));
-                write!(
-                    f,
-                    "shard {shard} is stuck {phase} on its way from {from} to {to} for {age:?}"
-                )
-            }
+            Self::Stuck { stuck, age } => write!(f, "{stuck} for {age:?}"),
             Self::PinsUnserved { node, shards: 0 } => {
                 write!(f, "all shards pinned to {node} are served there")
             }
@@ -198,7 +183,7 @@ impl fmt::Display for Notice {
             }
             Self::KindRefused(error) => error.fmt(f),
             Self::NotRestored => {
-                f.write_str("the cluster exists already, so nothing was restored into it")
+                f.write_str("the cluster exists already, at least in part, so nothing was restored")
             }
             Self::Restored { shards } => {
                 write!(f, "the cluster begins with {shards} restored shards")

@@ -298,7 +298,7 @@ impl Agent {
                 if self.view.rebalancing().held == *held {
                     return Some(Ok(()));
                 }
-                let record = RebalancingRecord { held: *held, under_way: false };
+                let record = RebalancingRecord { held: *held, ..RebalancingRecord::default() };
                 self.write_rebalancing(life, record);
                 None
             }
@@ -317,9 +317,9 @@ impl Agent {
     }
 
     fn write_pins(&mut self, life: &Life, pins: &BTreeMap<ShardId, Option<NodeId>>) {
-        let free: Vec<_> =
-            pins.iter().filter(|(shard, _)| !self.requests.is_busy(&Key::Shard(**shard))).collect();
-        for batch in free.chunks(GUARDS_PER_TRANSACTION_MAX - 1) {
+        let free: Vec<_> = pins.iter().filter(|(shard, _)| !self.must_let_be(**shard)).collect();
+        let len_max = GUARDS_PER_TRANSACTION_MAX - 1;
+        for batch in self.shards.batches(&free, |(shard, _)| **shard, len_max) {
             let mut transaction =
                 Transaction { guards: vec![Guard::alive(life)], writes: Vec::new() };
             for (shard, pin) in batch {

@@ -1,9 +1,11 @@
 //! Planning: what the leader asks the planner, group by group, and how the answer becomes records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::journal::Decided;
+use super::motion::Stuck;
 use super::{Agent, Effect, Notice, Purpose, SHARDS_PER_ASSIGNMENT_MAX};
 use crate::groups::GroupIndex;
 use crate::planner::{
@@ -21,13 +23,26 @@ const ORDERED: &str = "an operator moved it";
 
 impl Agent {
     pub(super) fn look_for_the_stuck(&mut self, now: Now, term: Term, effects: &mut Vec<Effect>) {
-        for (shard, motion) in self.motions.stuck(now.moment, self.config.migration_timeout) {
-            let phase = motion.phase();
+        let groups = 0..self.view.groups().len();
+        let homeless: Vec<bool> = groups
+            .map(|group| !self.view.members().any(|m| self.view.takes_shards_of(&m, group)))
+            .collect();
+        let view = &self.view;
+        let timeout = self.config.migration_timeout;
+        let stuck = self.motions.stuck(now.moment, timeout, |shard| homeless[view.group_of(shard)]);
+        // Those that wait for the same are told together.
+        let mut alike: BTreeMap<_, (Vec<ShardId>, Duration)> = BTreeMap::new();
+        for (shard, motion) in stuck {
             let age = now.moment.since(motion.since);
-            let (from, to) = (motion.from, motion.to);
-            let stuck = Decided::Stuck { shard, from: from.clone(), to: to.clone(), phase };
-            self.journal.record(term, now.wall_ms, stuck);
-            effects.push(Effect::Tell(Notice::Stuck { shard, from, to, phase, age }));
+            let phase = motion.phase();
+            let (shards, oldest) = alike.entry((motion.from, motion.to, phase)).or_default();
+            shards.push(shard);
+            *oldest = age.max(*oldest);
+        }
+        for ((from, to, phase), (shards, age)) in alike {
+            let stuck = Stuck { shards, from, to, phase };
+            self.journal.record(term, now.wall_ms, Decided::Stuck(stuck.clone()));
+            effects.push(Effect::Tell(Notice::Stuck { stuck, age }));
             self.leading.plan_due = true;
         }
     }
@@ -46,22 +61,29 @@ impl Agent {
         }
         self.leading.plan_due = false;
         let nodes: Vec<NodeId> = self.view.members().map(|member| member.life.node).collect();
-        let rebalancing = self.view.rebalancing();
-        let policy = &self.config.policy;
-        let policy = if rebalancing.under_way { policy.finishing() } else { policy.clone() };
+        let rebalancing = self.view.rebalancing().clone();
+        let mut under_way = BTreeSet::new();
         let stable_for = now.moment.since(self.leading.stable_since);
         let mut moves = Vec::new();
-        let (mut began, mut goes_on) = (false, false);
         for group in 0..self.view.groups().len() {
             let members = self.members_for(group, now);
             let shards = self.placements(group, &nodes);
             let problem = Problem { members: &members, shards: &shards, stable_for };
-            let mut plan = planner::plan(&problem, &policy);
+            let policy = &self.config.policy;
+            let has_begun = rebalancing.under_way.contains(&group);
+            let mut plan = if has_begun {
+                planner::plan(&problem, &policy.finishing())
+            } else {
+                planner::plan(&problem, policy)
+            };
             if rebalancing.held {
                 plan = self.held(plan, group, &nodes);
             }
-            began |= plan.idle.is_none();
-            goes_on |= plan.idle.as_ref().is_some_and(|idle| !idle.ends_rebalancing());
+            let goes_on =
+                plan.idle.as_ref().is_none_or(|idle| has_begun && !idle.ends_rebalancing());
+            if goes_on && !rebalancing.held {
+                under_way.insert(group);
+            }
             self.tell_idle(now, term, group, &plan, rebalancing.held, effects);
             let first = self.first_shard(group);
             moves.extend(
@@ -70,11 +92,15 @@ impl Agent {
                     .map(|step| Move { shard: ShardId(first.0 + step.shard.0), ..step }),
             );
         }
-        self.note_rebalancing(life, rebalancing, began, goes_on);
+        if under_way != rebalancing.under_way {
+            // So that a new leader goes on with it, too.
+            let record = RebalancingRecord { under_way, held: rebalancing.held };
+            self.write_rebalancing(life, record);
+        }
         self.tell_pins(effects);
         self.tell_kinds(effects);
         // A shard that this very node is claiming or releasing is looked at next time.
-        moves.retain(|step| !self.requests.is_busy(&Key::Shard(step.shard)));
+        moves.retain(|step| !self.must_let_be(step.shard));
         self.keep_within_caps(&mut moves, &nodes);
         if moves.is_empty() {
             return;
@@ -87,21 +113,6 @@ impl Agent {
             .map(|step| (step.shard, nodes[step.to].clone(), reason_of(step, rebalancing.held)))
             .collect();
         self.assign(now, life, leader_revision, &steps);
-    }
-
-    /// Rebalancing that has begun goes on, whatever the threshold, until all is even: also under a
-    /// new leader, so that stands in the store.
-    fn note_rebalancing(
-        &mut self,
-        life: &Life,
-        rebalancing: RebalancingRecord,
-        began: bool,
-        goes_on: bool,
-    ) {
-        let under_way = !rebalancing.held && (began || (rebalancing.under_way && goes_on));
-        if under_way != rebalancing.under_way {
-            self.write_rebalancing(life, RebalancingRecord { under_way, ..rebalancing });
-        }
     }
 
     fn first_shard(&self, group: GroupIndex) -> ShardId {
@@ -193,7 +204,7 @@ impl Agent {
         shards: &[ShardId],
         to: &NodeId,
     ) {
-        let free = shards.iter().filter(|shard| !self.requests.is_busy(&Key::Shard(**shard)));
+        let free = shards.iter().filter(|shard| !self.must_let_be(**shard));
         let steps: Vec<_> = free.map(|shard| (*shard, to.clone(), ORDERED)).collect();
         self.assign(now, life, leader_revision, &steps);
     }

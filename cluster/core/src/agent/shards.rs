@@ -1,6 +1,7 @@
 //! Claims, drains and releases: moving what this node serves toward what it should serve.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::lifecycle::Phase;
 use super::motion::Motions;
@@ -9,6 +10,9 @@ use crate::record::{Guard, Key, Record, ShardRecord, Transaction, Write};
 use crate::time::{Moment, Now};
 use crate::view::View;
 use crate::{Epoch, Life, NodeId, ShardId};
+
+/// How long a shard is let be that was refused alone.
+const SUSPECT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What this node does with a shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +28,15 @@ enum Local {
     Drained(Epoch),
 }
 
+/// A shard of a transaction that was refused for no reason that this node can see.
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    /// How many may be written together with it.
+    batch_len_max: usize,
+    /// It was refused alone, so it is not tried again before that.
+    not_before: Option<Moment>,
+}
+
 /// The node's shards: what it does with each, which to look at again, and where calls go.
 #[derive(Debug)]
 pub(super) struct Shards {
@@ -36,7 +49,7 @@ pub(super) struct Shards {
     /// Shards of transactions that were refused for no reason that this node can see, with how many
     /// may be written together with each: half as many after each refusal, so that the one that is
     /// to blame is soon alone and holds no others back.
-    suspects: BTreeMap<ShardId, usize>,
+    suspects: BTreeMap<ShardId, Suspect>,
     /// Since when shards have been on their way to this node, or away from it.
     since: BTreeMap<ShardId, Moment>,
 }
@@ -132,7 +145,7 @@ impl Shards {
         motions: &mut Motions,
         now: Moment,
         effects: &mut Vec<Effect>,
-    ) -> Vec<std::time::Duration> {
+    ) -> Vec<Duration> {
         let mut changed = Vec::new();
         let mut arrived = Vec::new();
         for &shard in &self.dirty_list {
@@ -150,19 +163,38 @@ impl Shards {
         arrived
     }
 
-    /// A transaction was refused, and nothing that is known explains why.
-    pub(super) fn suspect(&mut self, refused: &Transaction) {
+    /// A transaction was refused, and nothing that is known explains why. Answers whether it wrote
+    /// any shards, which are then written with fewer others, or later.
+    pub(super) fn suspect(&mut self, refused: &Transaction, now: Moment) -> bool {
         let shards: Vec<ShardId> = shards_of(refused).collect();
+        let not_before = (shards.len() == 1).then(|| now.after(SUSPECT_PAUSE));
+        let batch_len_max = (shards.len() / 2).max(1);
         for shard in &shards {
-            self.suspects.insert(*shard, (shards.len() / 2).max(1));
+            self.suspects.insert(*shard, Suspect { batch_len_max, not_before });
+        }
+        !shards.is_empty()
+    }
+
+    /// Whether the shard was refused alone a moment ago.
+    pub(super) fn is_held_off(&self, shard: ShardId) -> bool {
+        self.suspects.get(&shard).is_some_and(|suspect| suspect.not_before.is_some())
+    }
+
+    /// Suspects that were held off for long enough are tried again.
+    pub(super) fn touch_released_suspects(&mut self, now: Moment) {
+        let over = |suspect: &Suspect| suspect.not_before.is_some_and(|until| until <= now);
+        let released: Vec<ShardId> =
+            self.suspects.iter().filter(|(_, s)| over(s)).map(|(shard, _)| *shard).collect();
+        for shard in released {
+            self.suspects.insert(shard, Suspect { batch_len_max: 1, not_before: None });
+            self.touch(shard);
         }
     }
 
-    pub(super) fn clear_of_suspicion(&mut self, applied: &Transaction) {
+    /// There is news of a shard, so it is no suspect any more.
+    pub(super) fn clear(&mut self, shard: ShardId) {
         if !self.suspects.is_empty() {
-            for shard in shards_of(applied) {
-                self.suspects.remove(&shard);
-            }
+            self.suspects.remove(&shard);
         }
     }
 
@@ -177,8 +209,8 @@ impl Shards {
         let mut open: BTreeMap<usize, Vec<&'a T>> = BTreeMap::new();
         let mut full = Vec::new();
         for item in items {
-            let limit =
-                self.suspects.get(&shard_of(item)).map_or(len_max, |limit| len_max.min(*limit));
+            let suspect = self.suspects.get(&shard_of(item));
+            let limit = suspect.map_or(len_max, |suspect| len_max.min(suspect.batch_len_max));
             let batch = open.entry(limit).or_default();
             batch.push(item);
             if batch.len() == limit {
@@ -231,8 +263,8 @@ impl Agent {
         let mut took = Vec::new();
         for shard in std::mem::take(&mut self.shards.dirty_list) {
             self.shards.dirty[shard.0 as usize] = false;
-            if self.requests.is_busy(&Key::Shard(shard)) {
-                // To be looked at again when the answer is there.
+            if self.must_let_be(shard) {
+                // To be looked at again when the answer is there, or after a while.
                 continue;
             }
             let mut step = self.step_of(shard, &life, leaves);
@@ -248,7 +280,12 @@ impl Agent {
                 step = self.step_of(shard, &life, leaves);
             }
             match step {
-                None | Some(Step::Forget { .. }) => {}
+                None | Some(Step::Forget { .. }) => {
+                    if self.shards.local[shard.0 as usize] == Local::Closed {
+                        // A claim that came to nothing.
+                        self.shards.since.remove(&shard);
+                    }
+                }
                 Some(Step::Claim) => {
                     self.shards.since.entry(shard).or_insert(now.moment);
                     claims.push(shard);
@@ -256,7 +293,9 @@ impl Agent {
                 Some(Step::Release) => releases.push(shard),
                 Some(Step::Open(epoch)) => {
                     let began = self.shards.since.remove(&shard);
-                    took.extend(began.map(|began| (Stage::Claim, now.moment.since(began))));
+                    if self.shards.local[shard.0 as usize] == Local::Closed {
+                        took.extend(began.map(|began| (Stage::Claim, now.moment.since(began))));
+                    }
                     self.shards.set(shard, Local::Open(epoch));
                     opened.push((shard, epoch));
                 }
@@ -289,6 +328,11 @@ impl Agent {
         }
         self.submit_each(Purpose::Claim, &claims, &life, now);
         self.submit_each(Purpose::Release, &releases, &life, now);
+    }
+
+    /// Whether a write of this shard is under way, or was refused a moment ago.
+    pub(super) fn must_let_be(&self, shard: ShardId) -> bool {
+        self.requests.is_busy(&Key::Shard(shard)) || self.shards.is_held_off(shard)
     }
 
     /// What to do about a shard, from its record and what runs here. `None`: nothing, or not yet.

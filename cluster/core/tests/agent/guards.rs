@@ -1,6 +1,6 @@
 //! What it decides on is refused when the world has changed meanwhile.
 
-use greenroom_core::record::{Key, LeaderRecord, Meta, Record, ShardRecord};
+use greenroom_core::record::{Key, LeaderRecord, Meta, NodeState, Record, ShardRecord};
 use greenroom_core::{Epoch, Event, Outcome, Term};
 
 use crate::support::{Bench, SHARD, name, writes};
@@ -76,4 +76,50 @@ fn a_refused_port_tells_nothing_while_the_heartbeat_is_not_overdue() {
     bench.tell(Event::Probed { life, refused: true }, |_| false);
     bench.pass(200, |_| false);
     assert!(!bench.store.held.contains_key(&key), "overdue and refused: it has crashed");
+}
+
+/// A store that is away for longer than the window, while the watch stays: the own beat comes back
+/// first, and tells nothing about the others.
+#[test]
+fn nobody_is_buried_because_the_store_was_away() {
+    let mut bench = Bench::new();
+    bench.snapshot();
+    let (_, entries) = bench.join("b");
+    bench.tell(Event::Changes { entries }, |_| false);
+    let key = Key::Heartbeat(name("b"));
+    for _ in 0..80 {
+        bench.now_ms += 100;
+        assert!(bench.tell(Event::Tick, writes(&key)).is_empty(), "buried while nothing came");
+    }
+    assert!(bench.own_beat(writes(&key)).is_empty(), "buried as soon as the own beat came");
+    assert_eq!(bench.pass(5900, writes(&key)), 0, "buried before a new window was over");
+    assert!(bench.pass(1000, writes(&key)) > 0, "and then it is");
+}
+
+/// The record of a dead node may be read before its heartbeat is known to be gone.
+#[test]
+fn a_shard_is_claimed_whichever_half_of_a_death_is_seen_first() {
+    let mut bench = Bench::new();
+    let (b, _) = bench.join("b");
+    bench.put("b", &Key::Meta, Record::Meta(Meta::born_with(1)));
+    let record = LeaderRecord { holder: Some(b.clone()), term: Term(1) };
+    bench.put("b", &Key::Leader, Record::Leader(record));
+    let owned = ShardRecord {
+        owner: Some(b.clone()),
+        target: Some(name("a")),
+        epoch: Epoch(1),
+        ..ShardRecord::default()
+    };
+    bench.put("b", &Key::Shard(SHARD), Record::Shard(owned));
+    bench.snapshot();
+    assert_eq!(bench.agent.serving().count(), 0);
+    let mut dead = bench.agent.view().node(&b.node).unwrap().clone();
+    dead.state = NodeState::Dead;
+    let heartbeat = Key::Heartbeat(b.node.clone());
+    let record = bench.put("c", &Key::Node(b.node), Record::Node(dead));
+    bench.tell(Event::Changes { entries: vec![record] }, |_| false);
+    bench.delete("c", &heartbeat);
+    let gone = bench.store.entry(&heartbeat);
+    bench.tell(Event::Changes { entries: vec![gone] }, |_| false);
+    assert_eq!(bench.agent.serving().count(), 1);
 }

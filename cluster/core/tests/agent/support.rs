@@ -7,7 +7,7 @@ use greenroom_core::record::{
 };
 use greenroom_core::{
     Agent, Config, Effect, Event, Incarnation, Life, Moment, NodeId, Now, Outcome, RequestId,
-    Retry, ShardId, Timing,
+    Restore, Retry, ShardId, Timing,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,6 +40,15 @@ pub(crate) fn writes(key: &Key) -> impl Fn(&Transaction) -> bool + use<'_> {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// One that is to begin an empty cluster with something.
+    pub(crate) fn restoring(restore: Restore) -> Self {
+        Self::with(Some(restore))
+    }
+
+    fn with(restore: Option<Restore>) -> Self {
         let agent = Agent::new(Config {
             node: name("a"),
             profile: profile(),
@@ -58,7 +67,7 @@ impl Bench {
             crash_detection: true,
             migration_timeout: Duration::from_secs(10),
             retry: Retry::default(),
-            restore: None,
+            restore,
             transactions_in_flight_max: 8,
             seed: 7,
         });
@@ -129,6 +138,12 @@ impl Bench {
         let transaction = Transaction { guards: Vec::new(), writes };
         self.store.commit(&name(writer), &transaction);
         self.store.entry(key)
+    }
+
+    /// Another process removes a record.
+    pub(crate) fn delete(&mut self, writer: &str, key: &Key) {
+        let writes = vec![Write::Delete(key.clone())];
+        self.store.commit(&name(writer), &Transaction { guards: Vec::new(), writes });
     }
 
     /// Another node is a member.

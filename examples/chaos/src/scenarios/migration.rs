@@ -13,6 +13,8 @@ use crate::records::State;
 use crate::shard::SHARDS;
 use crate::stage::{PATIENCE, Setup, Stage};
 
+/// Turns that are held while a node joins: a fourth of the shards move, and some of these must.
+const HELD: usize = 240;
 /// How long turns are held while a node joins.
 const HOLD: Duration = Duration::from_secs(5);
 /// How long turns are held while two targets die one after the other.
@@ -59,7 +61,7 @@ fn moving(state: &State, from: &str, to: &str) -> usize {
 
 /// Lets a fourth node join while turns are held, until only held shards move.
 async fn begin_migration(stage: &mut Stage) -> Result<()> {
-    stage.hold(120, HOLD, |_| true).await;
+    stage.hold(HELD, HOLD, |_| true).await;
     stage.join("node-4").await?;
     let begun = |state: &State| moving(state, "", "node-4") > 0;
     stage.mirror().wait("shards move to node-4", HOLD, begun).await?;
@@ -68,8 +70,11 @@ async fn begin_migration(stage: &mut Stage) -> Result<()> {
 }
 
 async fn kill_source(stage: &mut Stage) -> Result<Expect> {
-    let source = stage.follower()?;
     begin_migration(stage).await?;
+    // Which nodes give first is the planner's to choose.
+    let gives = |node: &String| stage.mirror().look(|state| moving(state, node, "node-4"));
+    let givers = stage.followers()?.into_iter().filter(|node| node != "node-4");
+    let source = givers.max_by_key(gives).ok_or("no follower gives shards")?;
     let fault = stage.fault();
     let held = stage.mirror().look(|state| moving(state, &source, "node-4"));
     stage.require(held > 0, "no shard was on its way from the killed node");

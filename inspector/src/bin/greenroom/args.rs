@@ -132,6 +132,9 @@ pub(crate) enum Order {
         /// Let it take shards again
         #[arg(long)]
         undo: bool,
+        /// Even if no other node may own its shards, so that calls of their kinds wait
+        #[arg(long, conflicts_with = "undo")]
+        force: bool,
     },
     /// Stop rebalancing, or let it go on
     Rebalance {

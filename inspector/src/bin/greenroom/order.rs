@@ -28,9 +28,9 @@ pub(crate) async fn carry_out(args: &Args, order: &Order) -> Result<String, Fail
             format!("gave {} the target {to}", counted(count)),
             operator.move_shards(shards, to.clone()).await?,
         ),
-        Order::Drain { drained, undo } => {
+        Order::Drain { drained, undo, force } => {
             let what = if *undo { "takes shards again" } else { "gives its shards away" };
-            (format!("{drained} {what}"), operator.drain(drained.clone(), *undo).await?)
+            (format!("{drained} {what}"), operator.drain(drained.clone(), *undo, *force).await?)
         }
         Order::Rebalance { what: Rebalance::Hold } => {
             ("rebalancing is held".to_owned(), operator.hold(true).await?)

@@ -87,6 +87,14 @@ impl Forward<'_> {
     ) -> Result<String, Status> {
         match timeout(ANSWER_TIMEOUT, call).await {
             Ok(Ok(reply)) => Ok(reply.into_inner().by),
+            // The connection broke under the order.
+            Ok(Err(status)) if std::error::Error::source(&status).is_some() => {
+                Err(Status::unknown(format!(
+                    "the connection to {} broke; it may have carried the order out: {}",
+                    self.to,
+                    status.message()
+                )))
+            }
             Ok(Err(status)) => {
                 Err(Status::new(status.code(), format!("{}: {}", self.to, status.message())))
             }
