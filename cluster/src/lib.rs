@@ -13,6 +13,7 @@ mod connect;
 mod driver;
 mod heart;
 pub mod metrics;
+mod options;
 mod probe;
 mod pulse;
 mod quiet;
@@ -26,8 +27,9 @@ mod told;
 mod watcher;
 
 pub use clock::wall_ms;
-pub use cluster::{Activations, Cluster, ClusterError, ClusterOptions, shards_in_all};
+pub use cluster::{Activations, Cluster};
 pub use connect::StoreConfig;
+pub use options::{ClusterError, ClusterOptions, shards_in_all};
 pub use right::RightToRun;
 pub use routing::{Owner, Route, Routes};
 pub use status::{Hosted, Leader, Status, StatusPhase};

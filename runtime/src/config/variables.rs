@@ -1,16 +1,19 @@
 //! Reads the configuration from `GREENROOM_*` variables.
 
+mod reader;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
-use std::time::Duration;
 
 use greenroom_cluster::StoreConfig;
 use greenroom_cluster::store::{EtcdOptions, MemoryStore};
-use greenroom_core::planner::Strategy;
-use greenroom_core::{Labels, NodeId};
+use greenroom_core::NodeId;
 use serde::Deserialize;
 
-use super::{Config, ConfigError, Token};
+use super::{Config, ConfigError};
 use crate::router::CallLimits;
+use reader::Reader;
 
 /// The variables as they are written. Some are secrets, so they are never printed.
 #[derive(Default, Deserialize)]
@@ -274,203 +277,5 @@ impl Variables {
             .clone()
             .map(|user| (user, self.etcd_password.clone().unwrap_or_default()));
         StoreConfig::Etcd(options)
-    }
-}
-
-/// Reads values and gathers all complaints, so that an operator mends them in one go.
-#[derive(Default)]
-struct Reader {
-    complaints: Vec<String>,
-}
-
-impl Reader {
-    fn complain(&mut self, complaint: String) {
-        self.complaints.push(complaint);
-    }
-
-    fn number<N: std::str::FromStr>(&mut self, name: &str, text: Option<String>, default: N) -> N {
-        let Some(text) = text else { return default };
-        text.trim().parse().unwrap_or_else(|_| {
-            self.complain(format!(
-                "GREENROOM_{name} must be a whole number above zero, got {text:?}"
-            ));
-            default
-        })
-    }
-
-    fn span(&mut self, name: &str, text: Option<String>, default: Duration) -> Duration {
-        let Some(text) = text else { return default };
-        humantime::parse_duration(text.trim()).unwrap_or_else(|_| {
-            let allowed = "must be a time span such as 500ms, 5s or 2m";
-            self.complain(format!("GREENROOM_{name} {allowed}, got {text:?}"));
-            default
-        })
-    }
-
-    fn switch(&mut self, name: &str, text: Option<&str>, default: bool) -> bool {
-        match text.map(str::trim) {
-            None => default,
-            Some("on") => true,
-            Some("off") => false,
-            Some(other) => {
-                self.complain(format!("GREENROOM_{name} must be on or off, got {other:?}"));
-                default
-            }
-        }
-    }
-
-    fn strategy(&mut self, name: &str, text: Option<&str>) -> Strategy {
-        match text.map(str::trim) {
-            None | Some("count") => Strategy::Count,
-            Some("load") => Strategy::Load,
-            Some(other) => {
-                self.complain(format!("GREENROOM_{name} must be count or load, got {other:?}"));
-                Strategy::Count
-            }
-        }
-    }
-
-    fn labels(&mut self, name: &str, text: Option<String>) -> Labels {
-        let mut labels = Labels::new();
-        let text = text.unwrap_or_default();
-        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-            match pair.split_once('=') {
-                Some((label, value)) if !label.trim().is_empty() => {
-                    labels.insert(label.trim().to_owned(), value.trim().to_owned());
-                }
-                _ => self.complain(format!(
-                    "GREENROOM_{name} must be label=value, several separated by commas, got {pair:?}"
-                )),
-            }
-        }
-        labels
-    }
-
-    fn token(&mut self, secret: Option<String>, file: Option<String>) -> Option<Token> {
-        let (name, secret) = match (secret, file) {
-            (None, None) => return None,
-            (Some(secret), None) => ("GREENROOM_OPERATOR_TOKEN", secret),
-            (None, Some(file)) => {
-                let name = "GREENROOM_OPERATOR_TOKEN_FILE";
-                match std::fs::read_to_string(&file) {
-                    Ok(secret) => (name, secret),
-                    Err(error) => {
-                        self.complain(format!("{name}: can't read {file:?}: {error}"));
-                        return None;
-                    }
-                }
-            }
-            (Some(_), Some(_)) => {
-                self.complain(
-                    "GREENROOM_OPERATOR_TOKEN and GREENROOM_OPERATOR_TOKEN_FILE are both set: one \
-                     must do"
-                        .to_owned(),
-                );
-                return None;
-            }
-        };
-        match Token::new(secret.trim()) {
-            Ok(token) => Some(token),
-            Err(error) => {
-                self.complain(format!("{name} {error}"));
-                None
-            }
-        }
-    }
-
-    fn finish(self) -> Result<(), ConfigError> {
-        if self.complaints.is_empty() {
-            return Ok(());
-        }
-        Err(ConfigError { complaints: self.complaints })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config::from_variables(pairs)
-    }
-
-    #[test]
-    fn nothing_set_gives_the_documented_defaults() {
-        let config = read(&[("HOSTNAME", "box"), ("PATH", "/bin")]).unwrap();
-        assert_eq!(config.cluster, "default");
-        assert_eq!(config.node.as_str(), "box-7400");
-        assert_eq!(config.listen, "127.0.0.1:7400");
-        assert_eq!(config.http_listen.as_deref(), Some("127.0.0.1:7480"));
-        assert!(matches!(config.store, StoreConfig::Memory(_)));
-        assert_eq!(config.shards, 8192);
-        assert_eq!(config.liveness_window, Duration::from_secs(6));
-    }
-
-    #[test]
-    fn spans_and_lists_are_written_as_people_write_them() {
-        let config = read(&[
-            ("GREENROOM_LIVENESS_WINDOW", "2s"),
-            ("GREENROOM_HEARTBEAT_INTERVAL", "250ms"),
-            ("GREENROOM_ETCD_ENDPOINTS", "http://a:2379, http://b:2379"),
-            ("GREENROOM_HTTP_LISTEN", "off"),
-        ])
-        .unwrap();
-        assert_eq!(config.heartbeat_interval, Duration::from_millis(250));
-        assert_eq!(config.http_listen, None);
-        let StoreConfig::Etcd(options) = config.store else { panic!("etcd was asked for") };
-        assert_eq!(options.endpoints, ["http://a:2379", "http://b:2379"]);
-    }
-
-    #[test]
-    fn addresses_that_nobody_can_call_are_refused() {
-        let complaint = |name, value| read(&[(name, value)]).unwrap_err().to_string();
-        let listen = complaint("GREENROOM_LISTEN", "7501");
-        assert!(listen.contains("GREENROOM_LISTEN must be host:port, got \"7501\""), "{listen}");
-        let everywhere = complaint("GREENROOM_LISTEN", "0.0.0.0:7501");
-        assert!(everywhere.contains("GREENROOM_ADVERTISE must be"), "{everywhere}");
-        let tls = complaint("GREENROOM_ETCD_ENDPOINTS", "https://a:2379");
-        assert!(tls.contains("TLS to etcd is not supported"), "{tls}");
-        let both = [("GREENROOM_LISTEN", "0.0.0.0:7501"), ("GREENROOM_ADVERTISE", "box:7501")];
-        assert!(read(&both).is_ok());
-    }
-
-    #[test]
-    fn every_wrong_value_is_named_with_what_is_allowed() {
-        let error = read(&[
-            ("GREENROOM_SHARDS", "many"),
-            ("GREENROOM_CALL_TIMEOUT", "soon"),
-            ("GREENROOM_NODE_ID", "a node"),
-        ])
-        .unwrap_err()
-        .to_string();
-        assert!(
-            error.contains("GREENROOM_SHARDS must be a whole number above zero, got \"many\""),
-            "{error}"
-        );
-        assert!(error.contains("GREENROOM_CALL_TIMEOUT must be a time span"), "{error}");
-        assert!(error.contains("GREENROOM_NODE_ID"), "{error}");
-    }
-
-    #[test]
-    fn ranges_and_contradictions_are_refused() {
-        let complaint = |name, value| read(&[(name, value)]).unwrap_err().to_string();
-        let shards = complaint("GREENROOM_SHARDS", "65537");
-        assert_eq!(shards, "GREENROOM_SHARDS must be 1 to 65536, got 65537");
-        let weight = complaint("GREENROOM_NODE_WEIGHT", "0");
-        assert_eq!(weight, "GREENROOM_NODE_WEIGHT must be 1 to 1000, got 0");
-        let heartbeat = complaint("GREENROOM_HEARTBEAT_INTERVAL", "5s");
-        assert!(heartbeat.contains("contradict each other"), "{heartbeat}");
-    }
-
-    #[test]
-    fn a_password_is_never_printed() {
-        let config = read(&[
-            ("GREENROOM_ETCD_ENDPOINTS", "http://a:2379"),
-            ("GREENROOM_ETCD_USER", "operator"),
-            ("GREENROOM_ETCD_PASSWORD", "hunter2"),
-        ]);
-        let printed = format!("{:?}", config.unwrap());
-        assert!(printed.contains("operator") && !printed.contains("hunter2"), "{printed}");
     }
 }

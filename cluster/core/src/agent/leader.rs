@@ -75,7 +75,9 @@ impl Agent {
                     self.journal.record(term, now.wall_ms, Decided::Lead);
                 }
                 self.look_for_the_dead(now, effects);
-                self.look_for_the_stuck(now, term, effects);
+                if self.leading.plan_due {
+                    self.look_for_the_stuck(now, term, effects);
+                }
                 self.plan(now, &life, term, revision, effects);
             }
             None => self.stand_for_election(now, &life, effects),

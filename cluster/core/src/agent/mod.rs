@@ -20,6 +20,7 @@ mod planning;
 mod requests;
 mod shards;
 mod silence;
+mod suspects;
 mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -260,7 +261,7 @@ impl Agent {
                     let told = self.view.apply(entry);
                     if told.any {
                         // Whatever stood in the way of its writes is over.
-                        self.shards.clear(shard);
+                        self.shards.suspects.clear(shard);
                     }
                     self.shards.touch(shard);
                     news |= told;

@@ -319,7 +319,7 @@ impl Agent {
     fn write_pins(&mut self, life: &Life, pins: &BTreeMap<ShardId, Option<NodeId>>) {
         let free: Vec<_> = pins.iter().filter(|(shard, _)| !self.must_let_be(**shard)).collect();
         let len_max = GUARDS_PER_TRANSACTION_MAX - 1;
-        for batch in self.shards.batches(&free, |(shard, _)| **shard, len_max) {
+        for batch in self.shards.suspects.batches(&free, |(shard, _)| **shard, len_max) {
             let mut transaction =
                 Transaction { guards: vec![Guard::alive(life)], writes: Vec::new() };
             for (shard, pin) in batch {

@@ -218,7 +218,7 @@ impl Agent {
         steps: &[(ShardId, NodeId, &'static str)],
     ) {
         let mut texts: BTreeMap<&'static str, Arc<str>> = BTreeMap::new();
-        for batch in self.shards.batches(steps, |step| step.0, SHARDS_PER_ASSIGNMENT_MAX) {
+        for batch in self.shards.suspects.batches(steps, |step| step.0, SHARDS_PER_ASSIGNMENT_MAX) {
             let mut guards =
                 vec![Guard::ModRevision(Key::Leader, leader_revision), Guard::alive(life)];
             let mut writes = Vec::with_capacity(batch.len());

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use super::lifecycle::Phase;
 use super::motion::Motions;
+use super::suspects::Suspects;
 use super::{Agent, Effect, GUARDS_PER_TRANSACTION_MAX, Notice, Purpose, Stage};
 use crate::record::{Guard, Key, Record, ShardRecord, Transaction, Write};
 use crate::time::{Moment, Now};
 use crate::view::View;
 use crate::{Epoch, Life, NodeId, ShardId};
-
-/// How long a shard is let be that was refused alone.
-const SUSPECT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What this node does with a shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,15 +26,6 @@ enum Local {
     Drained(Epoch),
 }
 
-/// A shard of a transaction that was refused for no reason that this node can see.
-#[derive(Clone, Copy, Debug)]
-struct Suspect {
-    /// How many may be written together with it.
-    batch_len_max: usize,
-    /// It was refused alone, so it is not tried again before that.
-    not_before: Option<Moment>,
-}
-
 /// The node's shards: what it does with each, which to look at again, and where calls go.
 #[derive(Debug)]
 pub(super) struct Shards {
@@ -46,10 +35,7 @@ pub(super) struct Shards {
     dirty: Vec<bool>,
     dirty_list: Vec<ShardId>,
     routes: Vec<Option<(Life, Epoch)>>,
-    /// Shards of transactions that were refused for no reason that this node can see, with how many
-    /// may be written together with each: half as many after each refusal, so that the one that is
-    /// to blame is soon alone and holds no others back.
-    suspects: BTreeMap<ShardId, Suspect>,
+    pub(super) suspects: Suspects,
     /// Since when shards have been on their way to this node, or away from it.
     since: BTreeMap<ShardId, Moment>,
 }
@@ -63,7 +49,7 @@ impl Shards {
             dirty: vec![false; count],
             dirty_list: Vec::new(),
             routes: vec![None; count],
-            suspects: BTreeMap::new(),
+            suspects: Suspects::default(),
             since: BTreeMap::new(),
         }
     }
@@ -167,58 +153,15 @@ impl Shards {
     /// any shards, which are then written with fewer others, or later.
     pub(super) fn suspect(&mut self, refused: &Transaction, now: Moment) -> bool {
         let shards: Vec<ShardId> = shards_of(refused).collect();
-        let not_before = (shards.len() == 1).then(|| now.after(SUSPECT_PAUSE));
-        let batch_len_max = (shards.len() / 2).max(1);
-        for shard in &shards {
-            self.suspects.insert(*shard, Suspect { batch_len_max, not_before });
-        }
+        self.suspects.refused(&shards, now);
         !shards.is_empty()
     }
 
-    /// Whether the shard was refused alone a moment ago.
-    pub(super) fn is_held_off(&self, shard: ShardId) -> bool {
-        self.suspects.get(&shard).is_some_and(|suspect| suspect.not_before.is_some())
-    }
-
-    /// Suspects that were held off for long enough are tried again.
+    /// Suspects that were held off for long enough are looked at again.
     pub(super) fn touch_released_suspects(&mut self, now: Moment) {
-        let over = |suspect: &Suspect| suspect.not_before.is_some_and(|until| until <= now);
-        let released: Vec<ShardId> =
-            self.suspects.iter().filter(|(_, s)| over(s)).map(|(shard, _)| *shard).collect();
-        for shard in released {
-            self.suspects.insert(shard, Suspect { batch_len_max: 1, not_before: None });
+        for shard in self.suspects.release(now) {
             self.touch(shard);
         }
-    }
-
-    /// There is news of a shard, so it is no suspect any more.
-    pub(super) fn clear(&mut self, shard: ShardId) {
-        if !self.suspects.is_empty() {
-            self.suspects.remove(&shard);
-        }
-    }
-
-    /// Splits what is to be written into batches for one transaction each: at most `len_max`, and
-    /// suspects only with as many others of their kind as they may.
-    pub(super) fn batches<'a, T>(
-        &self,
-        items: &'a [T],
-        shard_of: impl Fn(&T) -> ShardId,
-        len_max: usize,
-    ) -> Vec<Vec<&'a T>> {
-        let mut open: BTreeMap<usize, Vec<&'a T>> = BTreeMap::new();
-        let mut full = Vec::new();
-        for item in items {
-            let suspect = self.suspects.get(&shard_of(item));
-            let limit = suspect.map_or(len_max, |suspect| len_max.min(suspect.batch_len_max));
-            let batch = open.entry(limit).or_default();
-            batch.push(item);
-            if batch.len() == limit {
-                full.push(std::mem::take(batch));
-            }
-        }
-        full.extend(open.into_values().rev().filter(|batch| !batch.is_empty()));
-        full
     }
 
     pub(super) fn serving(&self) -> impl Iterator<Item = ShardId> {
@@ -332,7 +275,7 @@ impl Agent {
 
     /// Whether a write of this shard is under way, or was refused a moment ago.
     pub(super) fn must_let_be(&self, shard: ShardId) -> bool {
-        self.requests.is_busy(&Key::Shard(shard)) || self.shards.is_held_off(shard)
+        self.requests.is_busy(&Key::Shard(shard)) || self.shards.suspects.is_held_off(shard)
     }
 
     /// What to do about a shard, from its record and what runs here. `None`: nothing, or not yet.
@@ -380,7 +323,9 @@ impl Agent {
     /// Claims or releases shards, as many in a transaction as its guards allow.
     fn submit_each(&mut self, purpose: Purpose, shards: &[ShardId], life: &Life, now: Now) {
         // The claimer's own guard, and for each shard its own and perhaps its former owner's.
-        for batch in self.shards.batches(shards, |shard| *shard, GUARDS_PER_TRANSACTION_MAX - 1) {
+        for batch in
+            self.shards.suspects.batches(shards, |shard| *shard, GUARDS_PER_TRANSACTION_MAX - 1)
+        {
             let begin = || Transaction { guards: vec![Guard::alive(life)], writes: Vec::new() };
             let mut transaction = begin();
             for &&shard in &batch {

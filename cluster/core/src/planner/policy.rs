@@ -49,8 +49,7 @@ impl Policy {
     ///
     /// The planner has no memory, so the caller says that one has started: it plans with this
     /// policy after a plan that rebalanced, until one answers with an
-    /// [`Idle`](super::Idle) that [ends](super::Idle::ends_rebalancing) it, or the membership
-    /// changes.
+    /// [`Idle`](super::Idle) that [ends](super::Idle::ends_rebalancing) it.
     #[must_use]
     pub fn finishing(&self) -> Self {
         Self { imbalance_threshold_permille: 0, ..self.clone() }

@@ -1,0 +1,135 @@
+use std::time::Duration;
+
+use super::*;
+
+fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::from_variables(pairs)
+}
+
+#[test]
+fn nothing_set_gives_the_documented_defaults() {
+    let config = read(&[("HOSTNAME", "box"), ("PATH", "/bin")]).unwrap();
+    assert_eq!(config.cluster, "default");
+    assert_eq!(config.node.as_str(), "box-7400");
+    assert_eq!(config.listen, "127.0.0.1:7400");
+    assert_eq!(config.http_listen.as_deref(), Some("127.0.0.1:7480"));
+    assert!(matches!(config.store, StoreConfig::Memory(_)));
+    assert_eq!(config.shards, 8192);
+    assert_eq!(config.liveness_window, Duration::from_secs(6));
+}
+
+#[test]
+fn spans_and_lists_are_written_as_people_write_them() {
+    let config = read(&[
+        ("GREENROOM_LIVENESS_WINDOW", "2s"),
+        ("GREENROOM_HEARTBEAT_INTERVAL", "250ms"),
+        ("GREENROOM_ETCD_ENDPOINTS", "http://a:2379, http://b:2379"),
+        ("GREENROOM_HTTP_LISTEN", "off"),
+    ])
+    .unwrap();
+    assert_eq!(config.heartbeat_interval, Duration::from_millis(250));
+    assert_eq!(config.http_listen, None);
+    let StoreConfig::Etcd(options) = config.store else { panic!("etcd was asked for") };
+    assert_eq!(options.endpoints, ["http://a:2379", "http://b:2379"]);
+}
+
+#[test]
+fn addresses_that_nobody_can_call_are_refused() {
+    let complaint = |name, value| read(&[(name, value)]).unwrap_err().to_string();
+    let listen = complaint("GREENROOM_LISTEN", "7501");
+    assert!(listen.contains("GREENROOM_LISTEN must be host:port, got \"7501\""), "{listen}");
+    let everywhere = complaint("GREENROOM_LISTEN", "0.0.0.0:7501");
+    assert!(everywhere.contains("GREENROOM_ADVERTISE must be"), "{everywhere}");
+    let tls = complaint("GREENROOM_ETCD_ENDPOINTS", "https://a:2379");
+    assert!(tls.contains("TLS to etcd is not supported"), "{tls}");
+    let both = [("GREENROOM_LISTEN", "0.0.0.0:7501"), ("GREENROOM_ADVERTISE", "box:7501")];
+    assert!(read(&both).is_ok());
+}
+
+#[test]
+fn every_wrong_value_is_named_with_what_is_allowed() {
+    let error = read(&[
+        ("GREENROOM_SHARDS", "many"),
+        ("GREENROOM_CALL_TIMEOUT", "soon"),
+        ("GREENROOM_NODE_ID", "a node"),
+    ])
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.contains("GREENROOM_SHARDS must be a whole number above zero, got \"many\""),
+        "{error}"
+    );
+    assert!(error.contains("GREENROOM_CALL_TIMEOUT must be a time span"), "{error}");
+    assert!(error.contains("GREENROOM_NODE_ID"), "{error}");
+}
+
+#[test]
+fn ranges_and_contradictions_are_refused() {
+    let complaint = |name, value| read(&[(name, value)]).unwrap_err().to_string();
+    let shards = complaint("GREENROOM_SHARDS", "65537");
+    assert_eq!(shards, "GREENROOM_SHARDS must be 1 to 65536, got 65537");
+    let weight = complaint("GREENROOM_NODE_WEIGHT", "0");
+    assert_eq!(weight, "GREENROOM_NODE_WEIGHT must be 1 to 1000, got 0");
+    let heartbeat = complaint("GREENROOM_HEARTBEAT_INTERVAL", "5s");
+    assert!(heartbeat.contains("contradict each other"), "{heartbeat}");
+}
+
+#[test]
+fn labels_switches_and_strategies_are_read() {
+    let config = read(&[
+        ("GREENROOM_LABELS", "disk=ssd, make=h1"),
+        ("GREENROOM_CRASH_DETECTION", "off"),
+        ("GREENROOM_REBALANCE_STRATEGY", "load"),
+    ])
+    .unwrap();
+    let labels = [("disk", "ssd"), ("make", "h1")];
+    assert_eq!(config.labels, labels.map(|(a, b)| (a.to_owned(), b.to_owned())).into());
+    assert!(!config.crash_detection);
+    assert_eq!(config.rebalance_strategy, greenroom_core::planner::Strategy::Load);
+    let complaint = |name, value| read(&[(name, value)]).unwrap_err().to_string();
+    let switch = complaint("GREENROOM_SPREAD_ZONES", "yes");
+    assert_eq!(switch, "GREENROOM_SPREAD_ZONES must be on or off, got \"yes\"");
+    let labels = complaint("GREENROOM_LABELS", "ssd");
+    assert!(labels.contains("must be label=value"), "{labels}");
+}
+
+#[test]
+fn time_outs_and_clocks_that_contradict_each_other_are_refused_together() {
+    let error = read(&[
+        ("GREENROOM_CLOCK_DRIFT_PPM", "100000"),
+        ("GREENROOM_MIGRATION_TIMEOUT", "5s"),
+        ("GREENROOM_STORE_RETRY_FIRST", "2s"),
+    ])
+    .unwrap_err();
+    let [clocks, migration, retry] = &error.complaints[..] else { panic!("{error}") };
+    assert!(clocks.contains("GREENROOM_CLOCK_DRIFT_PPM contradict"), "{clocks}");
+    assert!(clocks.contains("at least 1.2s"), "two clocks, 10 % off each, in 6 s: {clocks}");
+    assert!(migration.contains("GREENROOM_MIGRATION_TIMEOUT (5s) must be longer"), "{migration}");
+    assert!(retry.contains("GREENROOM_STORE_RETRY_MAX (1s)"), "{retry}");
+}
+
+#[test]
+fn a_token_comes_from_a_variable_or_a_file_and_is_never_printed() {
+    let config = read(&[("GREENROOM_OPERATOR_TOKEN", "correct-horse-battery")]).unwrap();
+    assert!(!format!("{config:?}").contains("horse"));
+    let both = [
+        ("GREENROOM_OPERATOR_TOKEN", "correct-horse-battery"),
+        ("GREENROOM_OPERATOR_TOKEN_FILE", "/dev/null"),
+    ];
+    let error = read(&both).unwrap_err().to_string();
+    assert!(error.contains("are both set") && !error.contains("horse"), "{error}");
+    let missing = read(&[("GREENROOM_OPERATOR_TOKEN_FILE", "/no/such/file")]).unwrap_err();
+    assert!(missing.to_string().contains("GREENROOM_OPERATOR_TOKEN_FILE: can't read"));
+}
+
+#[test]
+fn a_password_is_never_printed() {
+    let config = read(&[
+        ("GREENROOM_ETCD_ENDPOINTS", "http://a:2379"),
+        ("GREENROOM_ETCD_USER", "operator"),
+        ("GREENROOM_ETCD_PASSWORD", "hunter2"),
+    ]);
+    let printed = format!("{:?}", config.unwrap());
+    assert!(printed.contains("operator") && !printed.contains("hunter2"), "{printed}");
+}
