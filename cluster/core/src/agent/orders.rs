@@ -259,9 +259,12 @@ impl Agent {
 
     pub(super) fn pursue_orders(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let life = self.life().cloned();
+        let blind = !self.is_synced() || self.saw_nothing_lately(now.moment);
         for (id, mut pursued) in std::mem::take(&mut self.orders.pursued) {
             let result = match &life {
                 None => Some(Err(Refusal::NotMember)),
+                // What it knows may be old, so it can't say that the records are as wished.
+                Some(_) if blind => None,
                 Some(life) => self.pursue(now, life, &mut pursued.wish),
             };
             let late = now.moment >= pursued.until;

@@ -8,9 +8,7 @@ use super::journal::Decided;
 use super::motion::Stuck;
 use super::{Agent, Effect, Notice, Purpose, SHARDS_PER_ASSIGNMENT_MAX};
 use crate::groups::GroupIndex;
-use crate::planner::{
-    self, Member, Move, MoveReason, Pin, Placement, Plan, Policy, Problem, Standing,
-};
+use crate::planner::{self, Member, Move, MoveReason, Pin, Placement, Plan, Problem, Standing};
 use crate::record::{Guard, Key, RebalancingRecord, Record, Transaction, Write};
 use crate::time::Now;
 use crate::view::MemberView;
@@ -233,11 +231,6 @@ impl Agent {
             }
             self.requests.submit(Purpose::Assign, Transaction { guards, writes });
         }
-    }
-
-    /// How this node would plan, for dry runs.
-    pub fn policy(&self) -> &Policy {
-        &self.config.policy
     }
 }
 

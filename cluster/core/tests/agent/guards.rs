@@ -1,7 +1,7 @@
 //! What it decides on is refused when the world has changed meanwhile.
 
 use greenroom_core::record::{Key, LeaderRecord, Meta, NodeState, Record, ShardRecord};
-use greenroom_core::{Epoch, Event, Outcome, Term};
+use greenroom_core::{Epoch, Event, Order, OrderId, Outcome, Term};
 
 use crate::support::{Bench, SHARD, name, writes};
 
@@ -122,4 +122,18 @@ fn a_shard_is_claimed_whichever_half_of_a_death_is_seen_first() {
     let gone = bench.store.entry(&heartbeat);
     bench.tell(Event::Changes { entries: vec![gone] }, |_| false);
     assert_eq!(bench.agent.serving().count(), 1);
+}
+
+/// A node whose watch has stalled must not say of an old record that it is as an operator wants it.
+#[test]
+fn no_order_is_called_done_by_a_node_that_sees_nothing() {
+    let mut bench = Bench::new();
+    bench.snapshot();
+    bench.pass(3000, |_| false);
+    bench.now_ms += 5000;
+    let order = Event::Operate { id: OrderId(1), order: Order::Hold(false) };
+    bench.tell(order, |_| false);
+    assert_eq!(bench.answers, [], "its own beats have not come back for five seconds");
+    bench.own_beat(|_| false);
+    assert_eq!(bench.answers, [(OrderId(1), Ok(()))]);
 }

@@ -6,8 +6,8 @@ use greenroom_core::record::{
     Transaction, Write,
 };
 use greenroom_core::{
-    Agent, Config, Effect, Event, Incarnation, Life, Moment, NodeId, Now, Outcome, RequestId,
-    Restore, Retry, ShardId, Timing,
+    Agent, Config, Effect, Event, Incarnation, Life, Moment, NodeId, Now, OrderId, Outcome,
+    Refusal, RequestId, Restore, Retry, ShardId, Timing,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub(crate) struct Bench {
     pub(crate) agent: Agent,
     pub(crate) store: Store,
     pub(crate) now_ms: u64,
+    /// What became of orders.
+    pub(crate) answers: Vec<(OrderId, Result<(), Refusal>)>,
 }
 
 /// A transaction that was sent and not yet answered.
@@ -71,7 +73,7 @@ impl Bench {
             transactions_in_flight_max: 8,
             seed: 7,
         });
-        Self { agent, store: Store::default(), now_ms: 1000 }
+        Self { agent, store: Store::default(), now_ms: 1000, answers: Vec::new() }
     }
 
     /// Tells an event and answers all that the agent asks, except for transactions that are to be
@@ -101,6 +103,7 @@ impl Bench {
                     Effect::Beat(Life { incarnation, .. }) => {
                         events.push(Event::HeartbeatAcknowledged { incarnation });
                     }
+                    Effect::Answer { id, result } => self.answers.push((id, result)),
                     _ => {}
                 }
             }
