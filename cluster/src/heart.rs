@@ -183,17 +183,13 @@ impl Beating {
     /// that has no right to run, and its shards from everybody.
     async fn is_heard(&mut self, store: &dyn Store, life: &Life) -> bool {
         let key = self.codec.key(&Key::Heartbeat(life.node.clone()));
-        match timeout(self.patience(), store.get(&key)).await {
-            Ok(Ok(_)) => true,
-            Ok(Err(error)) => {
-                self.unanswered(&error.to_string());
-                false
-            }
-            Err(_) => {
-                self.unanswered("no answer in time");
-                false
-            }
-        }
+        let reason = match timeout(self.patience(), store.get(&key)).await {
+            Ok(Ok(_)) => return true,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        self.unanswered(&reason);
+        false
     }
 
     async fn beat(&mut self, store: &dyn Store, life: &Life, sequence: u64) -> Beat {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use greenroom_core::planner::{Policy, Strategy};
+use greenroom_core::planner::Policy;
 use greenroom_core::record::NodeProfile;
 use greenroom_core::{
     BadTiming, CLOCK_DRIFT_PPM_DEFAULT, GROUPS_MAX, NodeId, Restore, Retry, SHARD_COUNT_MAX, Timing,
@@ -63,15 +63,7 @@ impl ClusterOptions {
             shards: greenroom_core::SHARD_COUNT_DEFAULT,
             timing: Timing::default(),
             clock_drift_ppm: CLOCK_DRIFT_PPM_DEFAULT,
-            policy: Policy {
-                stability: Duration::from_secs(5),
-                batch_len_max: 512,
-                node_moves_max: 256,
-                imbalance_threshold_permille: 50,
-                strategy: Strategy::Count,
-                spread_zones: false,
-                move_gain_permille: 10,
-            },
+            policy: Policy::default(),
             crash_detection: true,
             migration_timeout: Duration::from_secs(30),
             retry: Retry::default(),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use greenroom_cluster::StoreConfig;
-use greenroom_core::planner::Strategy;
+use greenroom_core::planner::{Policy, Strategy};
 use greenroom_core::{
     CLOCK_DRIFT_PPM_DEFAULT, CLOCK_DRIFT_PPM_MAX, Labels, NodeId, Retry, SHARD_COUNT_DEFAULT,
     SHARD_COUNT_MAX, Timing,
@@ -161,6 +161,7 @@ impl Config {
 
     /// A node with a store that is given, on free ports of loopback, with a name of its own.
     pub fn embedded(store: StoreConfig) -> Self {
+        let policy = Policy::default();
         let name = format!("node-{:08x}", fastrand::u32(..));
         Self {
             cluster: "default".to_owned(),
@@ -181,13 +182,13 @@ impl Config {
             crash_detection: true,
             store_retry_first: Retry::default().first,
             store_retry_max: Retry::default().max,
-            rebalance_strategy: Strategy::Count,
-            spread_zones: false,
-            move_gain_permille: 10,
-            rebalance_stability: Duration::from_secs(5),
-            rebalance_batch: 512,
-            rebalance_node_batch: 256,
-            imbalance_threshold_permille: 50,
+            rebalance_strategy: policy.strategy,
+            spread_zones: policy.spread_zones,
+            move_gain_permille: policy.move_gain_permille,
+            rebalance_stability: policy.stability,
+            rebalance_batch: policy.batch_len_max,
+            rebalance_node_batch: policy.node_moves_max,
+            imbalance_threshold_permille: policy.imbalance_threshold_permille,
             migration_timeout: Duration::from_secs(30),
             load_report_interval: Duration::from_secs(5),
             operator_token: None,

@@ -194,6 +194,16 @@ impl Guard {
         Self::CreateRevisionNot(Key::Heartbeat(life.node.clone()), life.incarnation.0)
     }
 
+    /// Whether it holds for a key that was created and last written at these revisions (both 0: it
+    /// is absent).
+    pub fn holds(&self, created: u64, modified: u64) -> bool {
+        match self {
+            Self::ModRevision(_, is) => modified == *is,
+            Self::CreateRevision(_, is) => created == *is,
+            Self::CreateRevisionNot(_, not) => created != *not,
+        }
+    }
+
     /// The key that it looks at.
     pub fn key(&self) -> &Key {
         match self {

@@ -236,11 +236,7 @@ impl View {
                 (revision, revision)
             }
         };
-        match guard {
-            Guard::ModRevision(_, is) => modified == *is,
-            Guard::CreateRevision(_, is) => created == *is,
-            Guard::CreateRevisionNot(_, not) => created != *not,
-        }
+        guard.holds(created, modified)
     }
 
     /// Takes in what the store held.

@@ -43,6 +43,20 @@ pub enum Strategy {
 /// would cost more moves than it is worth.
 pub const EVEN_PERMILLE: u32 = 30;
 
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            stability: Duration::from_secs(5),
+            batch_len_max: 512,
+            node_moves_max: 256,
+            imbalance_threshold_permille: 50,
+            strategy: Strategy::Count,
+            spread_zones: false,
+            move_gain_permille: 10,
+        }
+    }
+}
+
 impl Policy {
     /// The same policy with the threshold at 0, by which a rebalancing that has started goes on
     /// until every member is even.

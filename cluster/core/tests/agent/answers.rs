@@ -1,7 +1,7 @@
 //! What it does when an answer is lost, late or odd.
 
-use greenroom_core::record::{HeartbeatRecord, Key, LeaderRecord, Meta, Record};
-use greenroom_core::{Epoch, Event, Outcome, Term};
+use greenroom_core::record::{HeartbeatRecord, Key, Record};
+use greenroom_core::{Epoch, Event, Outcome};
 
 use crate::support::{Bench, SHARD, name, writes};
 
@@ -37,10 +37,7 @@ fn an_election_that_is_won_while_draining_is_given_up() {
 #[test]
 fn a_shard_that_comes_back_before_its_release_is_answered_is_claimed_again() {
     let mut bench = Bench::new();
-    let (leader, _) = bench.join("b");
-    bench.put("b", &Key::Meta, Record::Meta(Meta::born_with(1)));
-    let record = LeaderRecord { holder: Some(leader), term: Term(1) };
-    bench.put("b", &Key::Leader, Record::Leader(record));
+    bench.led_by("b");
     bench.snapshot();
     let given = bench.retarget("b", "a");
     bench.tell(Event::Changes { entries: vec![given] }, |_| false);

@@ -1,6 +1,6 @@
 //! What it decides on is refused when the world has changed meanwhile.
 
-use greenroom_core::record::{Key, LeaderRecord, Meta, NodeState, Record, ShardRecord};
+use greenroom_core::record::{Key, LeaderRecord, NodeState, Record, ShardRecord};
 use greenroom_core::{Epoch, Event, Order, OrderId, Outcome, Term};
 
 use crate::support::{Bench, SHARD, name, writes};
@@ -8,10 +8,7 @@ use crate::support::{Bench, SHARD, name, writes};
 #[test]
 fn a_shard_is_not_taken_from_an_owner_whose_life_is_not_known_yet() {
     let mut bench = Bench::new();
-    let (leader, _) = bench.join("b");
-    bench.put("b", &Key::Meta, Record::Meta(Meta::born_with(1)));
-    let record = LeaderRecord { holder: Some(leader), term: Term(1) };
-    bench.put("b", &Key::Leader, Record::Leader(record));
+    bench.led_by("b");
     bench.snapshot();
     // What a refusal or a read tells of a shard may be newer than what the watch told of its owner.
     let (owner, unheard) = bench.join("c");
@@ -100,10 +97,7 @@ fn nobody_is_buried_because_the_store_was_away() {
 #[test]
 fn a_shard_is_claimed_whichever_half_of_a_death_is_seen_first() {
     let mut bench = Bench::new();
-    let (b, _) = bench.join("b");
-    bench.put("b", &Key::Meta, Record::Meta(Meta::born_with(1)));
-    let record = LeaderRecord { holder: Some(b.clone()), term: Term(1) };
-    bench.put("b", &Key::Leader, Record::Leader(record));
+    let b = bench.led_by("b");
     let owned = ShardRecord {
         owner: Some(b.clone()),
         target: Some(name("a")),

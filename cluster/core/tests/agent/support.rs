@@ -2,12 +2,12 @@
 
 use greenroom_core::planner::{Policy, Strategy};
 use greenroom_core::record::{
-    Entry, HeartbeatRecord, Key, NodeProfile, NodeRecord, NodeState, Record, ShardRecord,
-    Transaction, Write,
+    Entry, HeartbeatRecord, Key, LeaderRecord, Meta, NodeProfile, NodeRecord, NodeState, Record,
+    ShardRecord, Transaction, Write,
 };
 use greenroom_core::{
     Agent, Config, Effect, Event, Incarnation, Life, Moment, NodeId, Now, OrderId, Outcome,
-    Refusal, RequestId, Restore, Retry, ShardId, Timing,
+    Refusal, RequestId, Restore, Retry, ShardId, Term, Timing,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -141,6 +141,15 @@ impl Bench {
         let transaction = Transaction { guards: Vec::new(), writes };
         self.store.commit(&name(writer), &transaction);
         self.store.entry(key)
+    }
+
+    /// The cluster exists, and another node leads it.
+    pub(crate) fn led_by(&mut self, node: &str) -> Life {
+        let (life, _) = self.join(node);
+        self.put(node, &Key::Meta, Record::Meta(Meta::born_with(1)));
+        let record = LeaderRecord { holder: Some(life.clone()), term: Term(1) };
+        self.put(node, &Key::Leader, Record::Leader(record));
+        life
     }
 
     /// Another process removes a record.

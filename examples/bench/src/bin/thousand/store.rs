@@ -49,11 +49,8 @@ impl Store {
 
     fn holds(&self, guard: &Guard) -> bool {
         let held = self.held.get(guard.key());
-        match guard {
-            Guard::ModRevision(_, is) => held.map_or(0, |held| held.mod_revision) == *is,
-            Guard::CreateRevision(_, is) => held.map_or(0, |held| held.create_revision) == *is,
-            Guard::CreateRevisionNot(_, not) => held.map_or(0, |held| held.create_revision) != *not,
-        }
+        let revisions = held.map_or((0, 0), |held| (held.create_revision, held.mod_revision));
+        guard.holds(revisions.0, revisions.1)
     }
 
     pub(crate) fn commit(&mut self, transaction: &Transaction) -> Outcome {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use greenroom_core::planner::{Policy, Strategy};
+use greenroom_core::planner::Policy;
 use greenroom_core::record::{
     Entry, Guard, HeartbeatRecord, Key, NodeProfile, Record, Transaction, Write,
 };
@@ -54,15 +54,7 @@ impl World {
             processes: BTreeMap::new(),
             round: 0,
             shards,
-            policy: Policy {
-                stability: Duration::from_secs(5),
-                batch_len_max: 512,
-                node_moves_max: 256,
-                imbalance_threshold_permille: 50,
-                strategy: Strategy::Count,
-                spread_zones: false,
-                move_gain_permille: 10,
-            },
+            policy: Policy::default(),
             last_shard_write: 0,
             deaths: BTreeSet::new(),
             started: 0,
