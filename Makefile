@@ -25,10 +25,11 @@ fix: ## format, and apply what the lints propose
 	cargo clippy --fix --allow-dirty --allow-staged --all-targets
 	cargo fmt --all
 
-bench: ## run the benchmarks: calls beside other actor systems, and clusters on a real etcd
+bench: ## run the benchmarks: calls and locks beside others, and clusters on a real etcd
 	@scripts/setup test
 	cargo build --release -p greenroom-examples -p greenroom-bench
 	cargo run --release -p greenroom-bench
+	cargo run --release -p greenroom-bench --bin gate
 	cargo run --release -p greenroom-bench --bin planner
 	cargo run --release -p greenroom-bench --bin thousand
 	cargo run --release -p greenroom-bench --bin cluster

@@ -147,7 +147,7 @@ impl Driver {
             let now = self.status(stopped.clone());
             self.told.serving(&now);
             self.told.right(&now, self.right.holds());
-            self.ledger.survey(&self.agent, time.moment, self.right.remaining());
+            self.ledger.survey(&self.agent, time.moment, self.right.remaining(), &self.gates);
             status.send_if_modified(|status| {
                 let changed = *status != now;
                 *status = now;

@@ -29,7 +29,7 @@ mod watcher;
 pub use clock::wall_ms;
 pub use cluster::{Activations, Cluster};
 pub use connect::StoreConfig;
-pub use options::{ClusterError, ClusterOptions, shards_in_all};
+pub use options::{ClusterError, ClusterOptions, gates};
 pub use right::RightToRun;
 pub use routing::{Owner, Route, Routes};
 pub use status::{Hosted, Leader, Status, StatusPhase};

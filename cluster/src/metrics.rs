@@ -5,11 +5,13 @@
 //! label `node`, because several nodes of one process share its recorder.
 
 mod beats;
+mod gates;
 mod ledger;
 mod survey;
 mod table;
 
 pub(crate) use beats::{Beats, Unacknowledged};
+pub(crate) use gates::on_wait;
 pub(crate) use ledger::Ledger;
 pub use table::*;
 

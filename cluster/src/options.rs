@@ -11,6 +11,7 @@ use greenroom_core::{
 use greenroom_shardlock::Gates;
 
 use crate::connect::StoreConfig;
+use crate::metrics::on_wait;
 use crate::store::StoreError;
 
 /// Longest name of a cluster, in bytes.
@@ -42,6 +43,11 @@ pub struct ClusterOptions {
     pub migration_timeout: Duration,
     /// How long running turns may take to end when a shard moves away; then they are revoked.
     pub drain_deadline: Duration,
+    /// How long the gate of a shard may be held for a handoff; longer than the drain deadline, which
+    /// the farewells of actors may take while it is held. Then the hold is revoked.
+    pub gate_hold_max: Duration,
+    /// After how long a wait at a gate is worth a warning in the log.
+    pub gate_wait_warning: Duration,
     /// How to wait after a failure of the store.
     pub retry: Retry,
     /// What an empty cluster is to begin with.
@@ -69,6 +75,8 @@ impl ClusterOptions {
             retry: Retry::default(),
             restore: None,
             drain_deadline: Duration::from_secs(10),
+            gate_hold_max: greenroom_shardlock::Options::default().hold_max,
+            gate_wait_warning: greenroom_shardlock::Options::default().warn_after,
             transactions_in_flight_max: 8,
             store,
         }
@@ -126,6 +134,13 @@ pub(crate) fn check(options: &ClusterOptions, gates: &Gates) -> Result<(), Clust
             options.migration_timeout, options.drain_deadline
         )));
     }
+    if options.gate_hold_max <= options.drain_deadline {
+        return Err(ClusterError::Contradiction(format!(
+            "the longest hold of a gate ({:?}) must be longer than the drain deadline ({:?}), which \
+             the farewells of actors may take while it is held",
+            options.gate_hold_max, options.drain_deadline
+        )));
+    }
     if options.retry.first.is_zero() || options.retry.max < options.retry.first {
         return Err(ClusterError::Contradiction(format!(
             "the first pause after a failure of the store ({:?}) must be above zero and at most the \
@@ -136,7 +151,20 @@ pub(crate) fn check(options: &ClusterOptions, gates: &Gates) -> Result<(), Clust
     Ok(())
 }
 
+/// The gates of a node with these options, all closed: one for each shard of each group.
+///
+/// Histograms are told to the recorder that is installed by then.
+pub fn gates(options: &ClusterOptions) -> Gates {
+    let patience = greenroom_shardlock::Options {
+        hold_max: options.gate_hold_max,
+        warn_after: options.gate_wait_warning,
+        on_wait: Some(on_wait(&options.node)),
+        ..Default::default()
+    };
+    Gates::with_options(shards_in_all(options.shards), patience)
+}
+
 /// How many shards the groups may have in all, when each has `shards`: what a node's tables hold.
-pub fn shards_in_all(shards: u32) -> u32 {
+pub(crate) fn shards_in_all(shards: u32) -> u32 {
     shards * GROUPS_MAX as u32
 }

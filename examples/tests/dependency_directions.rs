@@ -25,10 +25,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("greenroom-inspector", &["greenroom-proto"]),
     ("greenroom-examples", &["greenroom", "greenroom-inspector"]),
-    // Measures the store and the nodes from outside, and needs a real etcd to do it.
+    // Measures the gate alone, and the store and the nodes from outside, and needs a real etcd to do it.
     (
         "greenroom-bench",
-        &["greenroom", "greenroom-cluster", "greenroom-core", "greenroom-examples"],
+        &[
+            "greenroom",
+            "greenroom-cluster",
+            "greenroom-core",
+            "greenroom-examples",
+            "greenroom-shardlock",
+        ],
     ),
     // Breaks nodes and etcd from outside, and judges by what stands in etcd.
     ("greenroom-chaos", &["greenroom", "greenroom-cluster"]),

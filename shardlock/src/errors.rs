@@ -1,10 +1,10 @@
-//! Why a gate lets nobody in, and why it does not open.
+//! Why a gate lets nobody in, why it does not open, and why it can't be held.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, panic::Location, time::Duration};
 
 use crate::PERMITS_MAX;
 
-/// Why [`Gates::enter`](crate::Gates::enter) and its siblings gave no permit.
+/// Why a reader got no permit.
 ///
 /// Whoever is refused has not run, so trying again, here or at another node, is always safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,11 @@ pub enum Refused {
         /// less when this node is the one that is behind.
         current: u64,
     },
-    /// As many permits are out as one gate can count ([`PERMITS_MAX`]).
+    /// A writer holds the gate or waits for it; if the caller was willing to wait, until its
+    /// deadline.
+    Busy,
+    /// As many permits are out as one gate can count ([`PERMITS_MAX`]), or as many readers wait as
+    /// [`Options::waiting_max`](crate::Options::waiting_max) allows.
     Full,
     /// The table has no such shard: caller and node disagree about the number of shards.
     OutOfRange {
@@ -38,7 +42,10 @@ impl fmt::Display for Refused {
             Self::Epoch { asked, current } => {
                 write!(f, "the gate has epoch {current}, not {asked}")
             }
-            Self::Full => write!(f, "all {PERMITS_MAX} permits of the gate are out"),
+            Self::Busy => write!(f, "a writer holds the gate or waits for it"),
+            Self::Full => {
+                write!(f, "all {PERMITS_MAX} permits of the gate are out, or too many wait")
+            }
             Self::OutOfRange { shard, shards } => {
                 write!(f, "shard {shard} is beyond the table of {shards} shards")
             }
@@ -48,7 +55,7 @@ impl fmt::Display for Refused {
 
 impl Error for Refused {}
 
-/// Why [`Gates::open`](crate::Gates::open) did not open the gate. The gate is as it was before.
+/// Why a gate did not open. It is as it was before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -61,6 +68,13 @@ pub enum OpenError {
         /// The greatest epoch that the gate has had.
         last: u64,
     },
+    /// Somebody holds the gate for writing, who alone may open it.
+    Held {
+        /// What it is held for.
+        by: &'static str,
+    },
+    /// The guard was revoked: it was held for too long, or the gate was taken away.
+    Revoked,
 }
 
 impl fmt::Display for OpenError {
@@ -70,8 +84,94 @@ impl fmt::Display for OpenError {
             Self::OlderEpoch { asked, last } => {
                 write!(f, "epoch {asked} is older than {last}, which the gate has had")
             }
+            Self::Held { by } => write!(f, "the gate is held for `{by}`"),
+            Self::Revoked => Revoked.fmt(f),
         }
     }
 }
 
 impl Error for OpenError {}
+
+/// A write guard was revoked: it was held for too long, or the gate was taken away from everybody.
+/// What its holder wanted to do with it has not happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revoked;
+
+impl fmt::Display for Revoked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the write guard was revoked")
+    }
+}
+
+impl Error for Revoked {}
+
+/// Why a writer got no guard. It holds nothing then, of several shards none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The deadline passed.
+    TimedOut {
+        /// The shard that was not free.
+        shard: u32,
+        /// What was in the way at the end.
+        blocker: Blocker,
+    },
+    /// As many writers wait for the gate as [`Options::waiting_max`](crate::Options::waiting_max)
+    /// allows.
+    Full {
+        /// The shard of the gate.
+        shard: u32,
+    },
+    /// The gate was taken away from everybody who held it or waited for it.
+    Revoked {
+        /// The shard of the gate.
+        shard: u32,
+    },
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut { shard, blocker } => {
+                write!(f, "the gate of shard {shard} was not free in time: {blocker}")
+            }
+            Self::Full { shard } => {
+                write!(f, "too many writers wait for the gate of shard {shard}")
+            }
+            Self::Revoked { shard } => write!(f, "the gate of shard {shard} was revoked"),
+        }
+    }
+}
+
+impl Error for WriteError {}
+
+/// What keeps somebody waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blocker {
+    /// Permits are out.
+    Readers {
+        /// How many.
+        permits: u32,
+    },
+    /// Somebody holds the gate for writing.
+    Writer {
+        /// What for, as the holder has put it.
+        who: &'static str,
+        /// Where in the source the gate was asked for.
+        at: &'static Location<'static>,
+        /// For how long it has been held.
+        held: Duration,
+    },
+    /// Nothing any more.
+    Nothing,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Readers { permits } => write!(f, "{permits} permits are out"),
+            Self::Writer { who, at, held } => write!(f, "held for `{who}` ({at}) since {held:?}"),
+            Self::Nothing => write!(f, "free by now"),
+        }
+    }
+}

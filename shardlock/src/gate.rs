@@ -1,82 +1,98 @@
-//! One gate: two atomics and the whole lock-free algorithm. No waiting, no waking, no clock, so that
-//! this file can be modelled by itself.
-//!
-//! Two parties meet here. *Callers* use [`Gate::enter`], [`Gate::leave`] and [`Gate::is_current`]
-//! at any time, from any thread. *The administration* uses the rest; its operations on one gate
-//! exclude each other, by a lock in the table that holds the gate.
+//! One gate, as callers meet it: a few atomic operations, no waiting, no lock, no clock. `desk.rs`
+//! has the rest, which is done under the gate's own lock.
 //!
 //! # Why the memory orderings suffice
 //!
 //! Who is inside is decided by read-modify-writes of one word, so there is one order of events.
 //!
-//! *Leaving before closing.* `leave` releases, and every later change of the word is either a
-//! read-modify-write, which prolongs that release, or is made by an administrator who has acquired
-//! it. Whoever reads a drained word with acquire therefore sees all that was done under a permit
-//! that was given back.
+//! *Leaving before writing.* [`Gate::leave`] releases, and what changes the word later is either a
+//! read-modify-write, which prolongs that release, or comes from somebody at the desk who has
+//! acquired it. Whoever finds nobody inside, by a load that acquires, therefore sees all that was
+//! done under the permits that were given back.
 //!
-//! *The epoch.* It is stored only while the gate is closed and drained, and before the word that
-//! opens the gate is stored with release. A caller who acquired the open word of generation `g` thus
-//! reads the epoch of `g` or a later one. Suppose that it is a later one. The load acquires that
-//! store, so everything before it is visible, including the word that closed `g`. An open word of
-//! `g` never comes back after that, so the caller's compare-and-swap, which expects one, fails, and
+//! *Writing before entering.* A writer lets go by a change of the word that releases; entering
+//! acquires it.
+//!
+//! *The epoch.* It is stored only while nobody is inside and nobody gets in (the gate is closed, or
+//! a writer holds it), and before the word that begins a new generation `g + 1` is stored with
+//! release. A caller who acquired an open word of generation `g` thus reads the epoch of `g` or a
+//! later one. Suppose that it is a later one. The load acquires that store, so everything before it
+//! is visible, including the word that barred `g`; and after the store comes `g + 1`, so a word of
+//! `g` without a bar never comes back. The caller's compare-and-swap, which expects one, fails, and
 //! the caller looks again. A caller who gets through has read the epoch of its own generation. The
-//! same holds for one who goes into a gate that is closing: it expects a closed word of `g` with
-//! permits out, and such a word never comes back either once the gate was drained or revoked, since
-//! nobody goes into a drained gate.
+//! same holds for one who enters beside others: it expects a word of `g` with permits out, and such
+//! a word never comes back either once the gate was empty while barred.
 
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+use std::hint::spin_loop;
+
+use crate::{
+    Refused,
+    desk::Desk,
+    sync::{
+        AtomicU64, Mutex,
+        Ordering::{Acquire, Relaxed, Release},
+    },
+    word::{PERMITS_MAX, Word},
 };
 
-use crate::{GateState, OpenError, Refused, word::Word};
-
-/// A gate is as small as this: a table of 8,192 shards takes 128 KiB.
-const _: () = assert!(size_of::<Gate>() == 16);
-
+/// In a cache line of its own, so that callers of neighbouring shards don't get in each other's way.
+#[repr(align(64))]
 pub(crate) struct Gate {
     /// A [`Word`].
-    word: AtomicU64,
+    pub(crate) word: AtomicU64,
     /// The epoch that the gate was last opened with.
-    epoch: AtomicU64,
+    pub(crate) epoch: AtomicU64,
+    /// The entries that the word has room for no more; see [`Word::spilled`].
+    pub(crate) entries: AtomicU64,
+    /// How many readers were refused.
+    pub(crate) refused: AtomicU64,
+    /// Who holds the gate for writing, and who waits.
+    pub(crate) desk: Mutex<Desk>,
 }
 
-/// What a caller who is inside must remember in order to leave.
+/// What a caller who is inside must remember.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) generation: u64,
+    /// The word that the entry made. Its generation is the entry's.
+    pub(crate) word: Word,
     pub(crate) epoch: u64,
 }
 
 impl Gate {
     /// A closed gate that never was open.
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU64::new(Word::INITIAL.bits()), epoch: AtomicU64::new(0) }
+        Self {
+            word: AtomicU64::new(Word::INITIAL.0),
+            epoch: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            desk: Mutex::new(Desk::default()),
+        }
     }
 
-    /// Goes in, if the gate is open and has the epoch that is asked for, if one is.
+    /// Goes in, if the gate is open, without a writer, and has the epoch that is asked for, if one is.
     #[inline]
     pub(crate) fn enter(&self, asked: Option<u64>) -> Result<Entry, Refused> {
-        self.enter_unless(Word::is_closed, asked)
+        self.enter_unless(Word::is_barred, asked)
     }
 
-    /// Goes in like `enter`, and also if the gate is closed with somebody still inside.
-    pub(crate) fn enter_closing(&self, asked: Option<u64>) -> Result<Entry, Refused> {
-        self.enter_unless(Word::is_drained, asked)
+    /// Goes in like `enter`, and also while the gate is barred, if somebody is still inside.
+    pub(crate) fn enter_beside(&self, asked: Option<u64>) -> Result<Entry, Refused> {
+        self.enter_unless(|word| word.is_barred() && word.permits() == 0, asked)
     }
 
-    /// `shut` must hold for every drained word.
+    /// `barred` must hold for every word with a bar and nobody inside.
     #[inline]
     fn enter_unless(
         &self,
-        shut: impl Fn(Word) -> bool,
+        barred: impl Fn(Word) -> bool,
         asked: Option<u64>,
     ) -> Result<Entry, Refused> {
-        let mut seen = self.word.load(Acquire);
+        let mut backoff = Backoff(Backoff::FIRST);
+        let mut seen = Word(self.word.load(Acquire));
         loop {
-            let word = Word::from_bits(seen);
-            if shut(word) {
-                return Err(Refused::Closed);
+            if barred(seen) {
+                return Err(if seen.is_closed() { Refused::Closed } else { Refused::Busy });
             }
             // Between the word and the swap that confirms it: see the argument above.
             let current = self.epoch.load(Acquire);
@@ -85,158 +101,93 @@ impl Gate {
             {
                 return Err(Refused::Epoch { asked, current });
             }
-            let entered = word.one_more().ok_or(Refused::Full)?;
-            match self.word.compare_exchange_weak(seen, entered.bits(), Acquire, Acquire) {
+            if seen.permits() == PERMITS_MAX {
+                return Err(Refused::Full);
+            }
+            let word = seen.entered(1);
+            match self.word.compare_exchange_weak(seen.0, word.0, Acquire, Acquire) {
                 Ok(_) => {
-                    return Ok(Entry { generation: word.generation(), epoch: current });
+                    if word.entries() == 0 {
+                        self.count_spilled(seen.spilled(1));
+                    }
+                    return Ok(Entry { word, epoch: current });
                 }
-                Err(now) => seen = now,
+                Err(_) => {
+                    backoff.pause();
+                    seen = Word(self.word.load(Acquire));
+                }
             }
         }
     }
 
-    /// Goes out. True when that drained a closed gate, so that somebody may be waiting for it.
+    #[cold]
+    pub(crate) fn count_spilled(&self, entries: u64) {
+        self.entries.fetch_add(entries, Relaxed);
+    }
+
+    #[cold]
+    pub(crate) fn count_refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// Goes out. True when that was the last one and a writer waits: then the caller must see to it
+    /// that the gate is [settled](Gate::settle).
     ///
     /// An entry of an older generation was revoked and is counted no more, so it changes nothing.
     #[inline]
-    pub(crate) fn leave(&self, generation: u64) -> bool {
-        let mut seen = self.word.load(Relaxed);
+    pub(crate) fn leave(&self, entered: Word) -> bool {
+        // The first guess is that nothing has changed since the entry: right if nobody else is
+        // about, and else the failed swap has brought the word here, where the next one finds it.
+        let mut seen = entered;
         loop {
-            let word = Word::from_bits(seen);
-            if word.generation() != generation {
+            let left = seen.one_less();
+            match self.word.compare_exchange_weak(seen.0, left.0, Release, Relaxed) {
+                Ok(_) => return left.permits() == 0 && left.has_writer(),
+                Err(now) => seen = Word(now),
+            }
+            if !seen.same_generation(entered) {
                 return false;
             }
-            let left = word.one_less();
-            match self.word.compare_exchange_weak(seen, left.bits(), AcqRel, Relaxed) {
-                Ok(_) => return left.is_drained(),
-                Err(now) => seen = now,
-            }
         }
     }
 
-    /// Whether entries of this generation still count.
+    /// Whether entries of the generation of this word still count.
     #[inline]
-    pub(crate) fn is_current(&self, generation: u64) -> bool {
-        Word::from_bits(self.word.load(Acquire)).generation() == generation
-    }
-
-    /// Lets callers in, with this epoch. Administration.
-    pub(crate) fn open(&self, epoch: u64) -> Result<(), OpenError> {
-        let word = Word::from_bits(self.word.load(Acquire));
-        if !word.is_drained() {
-            return Err(OpenError::NotClosed);
-        }
-        let last = self.epoch.load(Relaxed);
-        if epoch < last {
-            return Err(OpenError::OlderEpoch { asked: epoch, last });
-        }
-        // No caller changes the word of a drained gate and other administrators are locked out, so
-        // plain stores do. Their order matters: the epoch first.
-        self.epoch.store(epoch, Release);
-        self.word.store(word.next_open().bits(), Release);
-        Ok(())
-    }
-
-    /// Lets nobody in from now on. True if nobody is inside either. Administration.
-    pub(crate) fn shut(&self) -> bool {
-        let before = self.word.fetch_or(Word::CLOSED, AcqRel);
-        Word::from_bits(before).closed().is_drained()
-    }
-
-    /// Lets nobody in from now on and makes everybody inside invalid; returns how many that were.
-    /// Administration.
-    pub(crate) fn revoke(&self) -> u32 {
-        let mut seen = self.word.load(Relaxed);
-        loop {
-            let word = Word::from_bits(seen);
-            // Without permits there is nothing to make void, and the generation can stay.
-            let revoked = match word.permits() {
-                0 => word.closed(),
-                _ => word.next_closed(),
-            };
-            match self.word.compare_exchange_weak(seen, revoked.bits(), AcqRel, Relaxed) {
-                Ok(_) => return word.permits(),
-                Err(now) => seen = now,
-            }
-        }
+    pub(crate) fn is_current(&self, entered: Word) -> bool {
+        self.word(Acquire).same_generation(entered)
     }
 
     /// Whether the gate is closed with somebody still inside.
     pub(crate) fn is_closing(&self) -> bool {
-        let word = Word::from_bits(self.word.load(Acquire));
+        let word = self.word(Acquire);
         word.is_closed() && !word.is_drained()
     }
 
-    /// Whether the gate is closed with nobody inside.
-    pub(crate) fn is_drained(&self) -> bool {
-        Word::from_bits(self.word.load(Acquire)).is_drained()
+    /// How many have entered, and how many were refused, since the gate was made. May lag by
+    /// [`ENTRIES_SPAN`](crate::word::ENTRIES_SPAN) for a moment while others enter.
+    pub(crate) fn entered_and_refused(&self) -> (u64, u64) {
+        let spilled = self.entries.load(Relaxed);
+        (spilled + self.word(Relaxed).entries(), self.refused.load(Relaxed))
     }
 
-    /// What the gate is now. Administration, because then the epoch belongs to the word.
-    pub(crate) fn state(&self) -> GateState {
-        let word = Word::from_bits(self.word.load(Acquire));
-        let epoch = self.epoch.load(Relaxed);
-        let permits = word.permits();
-        match (word.is_closed(), permits) {
-            (false, _) => GateState::Open { epoch, permits },
-            (true, 0) => GateState::Closed { last_epoch: epoch },
-            (true, _) => GateState::Closing { epoch, permits },
-        }
+    #[inline]
+    pub(crate) fn word(&self, order: crate::sync::Ordering) -> Word {
+        Word(self.word.load(order))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+/// How long a reader who met another one stands back: longer each time, by so many turns of the spin
+/// hint. Two readers who come back at once keep taking the cache line from each other, half-way; with
+/// this they take turns at it, which was measured to be twice as fast.
+struct Backoff(u32);
 
-    use super::{Gate, Refused};
-    use crate::{GateState, word::PERMITS_MAX};
+impl Backoff {
+    const FIRST: u32 = 8;
+    const LONGEST: u32 = 64;
 
-    #[test]
-    fn a_full_gate_refuses_and_stays_intact() {
-        let gate = Gate::new();
-        gate.open(3).unwrap();
-        let almost = gate.word.load(Relaxed) + u64::from(PERMITS_MAX - 1);
-        let gate = Gate { word: AtomicU64::new(almost), ..gate };
-
-        let last = gate.enter(None).unwrap();
-        assert_eq!(gate.enter(None), Err(Refused::Full));
-        let full = GateState::Open { epoch: 3, permits: PERMITS_MAX };
-        assert_eq!(gate.state(), full);
-
-        assert!(!gate.leave(last.generation));
-        assert_eq!(gate.enter(Some(3)), Ok(last));
-        assert_eq!(gate.revoke(), PERMITS_MAX);
-        assert!(gate.is_drained());
-    }
-
-    #[test]
-    fn only_the_last_one_out_of_a_closed_gate_drains_it() {
-        let gate = Gate::new();
-        gate.open(1).unwrap();
-        let [one, two, three] = [(); 3].map(|()| gate.enter(None).unwrap());
-        assert!(!gate.leave(one.generation));
-        assert!(!gate.shut());
-        assert!(!gate.leave(two.generation));
-        assert!(gate.leave(three.generation));
-        assert!(gate.shut());
-    }
-
-    #[test]
-    fn the_last_one_out_of_an_open_gate_drains_nothing() {
-        let gate = Gate::new();
-        gate.open(1).unwrap();
-        let entry = gate.enter(None).unwrap();
-        assert!(!gate.leave(entry.generation));
-        assert!(!gate.is_drained());
-    }
-
-    #[test]
-    fn revoking_an_open_gate_with_nobody_inside_closes_it() {
-        let gate = Gate::new();
-        gate.open(1).unwrap();
-        assert_eq!(gate.revoke(), 0);
-        assert!(gate.is_drained());
-        assert_eq!(gate.enter(None), Err(Refused::Closed));
+    #[cold]
+    fn pause(&mut self) {
+        (0..self.0).for_each(|_| spin_loop());
+        self.0 = Self::LONGEST.min(self.0 * 2);
     }
 }

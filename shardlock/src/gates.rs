@@ -1,33 +1,62 @@
-//! The table of gates, and what its owner does with them.
+//! The table of gates, and what is done without waiting.
 
-use std::{fmt, sync::Arc};
+use std::{convert::Infallible, fmt, time::Duration};
 
-use parking_lot::{Mutex, MutexGuard};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::{
-    Closed, GateState, OpenError, OwnedPermit, Permit, Refused,
-    closers::{Closer, Round, Rounds},
+    Counts, GateState, OpenError, Options, Permit, Refused,
     gate::Gate,
+    sync::{
+        AtomicU64,
+        Ordering::{Acquire, Relaxed},
+    },
 };
+
+/// How often [`Gates::watch_holds`] looks, at most and at least.
+const LOOK_EVERY_MIN: Duration = Duration::from_millis(10);
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(1);
 
 /// One gate for each shard, numbered from 0. All are closed in the beginning.
 ///
-/// Entering is for the call path and never waits. The other operations are for whoever owns the
-/// shards; they take a lock for a moment and **panic** when the shard is beyond the table, because
-/// then the owner's own books are wrong.
+/// *Readers* take a [`Permit`] of an open gate, beside others: at once or not at all with
+/// [`enter`](Self::enter), patiently with [`read`](Self::read). *Writers* hold a gate alone, with a
+/// [`WriteGuard`](crate::WriteGuard), which [`write`](Self::write), [`close`](Self::close) and
+/// [`write_many`](Self::write_many) wait for. Opening, closing and revoking are for whoever owns the
+/// shards: these operations **panic** when the shard is beyond the table, because then the owner's
+/// own books are wrong.
 pub struct Gates {
     gates: Box<[Gate]>,
-    /// Who waits for which gate. Also the lock of the administration: a gate opens, closes and is
-    /// revoked only while it is held.
-    rounds: Mutex<Rounds>,
+    pub(crate) options: Options,
+    /// The next ticket.
+    pub(crate) tickets: AtomicU64,
+    pub(crate) tally: Tally,
+}
+
+/// What is counted for the whole table, because it is rare.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) writes: AtomicU64,
+    pub(crate) writes_refused: AtomicU64,
+    pub(crate) holds_revoked: AtomicU64,
 }
 
 impl Gates {
-    /// A table with so many gates, all closed and with a last epoch of 0. It takes 16 bytes a gate.
+    /// A table with so many gates and the usual patience. It takes 64 bytes a gate.
     #[must_use]
     pub fn new(shards: u32) -> Self {
-        Self { gates: (0..shards).map(|_| Gate::new()).collect(), rounds: Mutex::default() }
+        Self::with_options(shards, Options::default())
+    }
+
+    /// A table with so many gates, all closed and with a last epoch of 0.
+    #[must_use]
+    pub fn with_options(shards: u32, options: Options) -> Self {
+        Self {
+            gates: (0..shards).map(|_| Gate::new()).collect(),
+            options,
+            tickets: AtomicU64::new(1),
+            tally: Tally::default(),
+        }
     }
 
     /// How many gates there are.
@@ -44,71 +73,67 @@ impl Gates {
     /// Every [`Refused`] but `Epoch`; the caller has not run and may try again or elsewhere.
     #[inline]
     pub fn enter(&self, shard: u32) -> Result<Permit<'_>, Refused> {
-        let entry = self.try_gate(shard)?.enter(None)?;
-        Ok(Permit::new(self, shard, entry))
+        self.enter_with(shard, None)
     }
 
     /// Takes a permit of a gate that is open with this very epoch. Never waits.
     ///
     /// # Errors
     ///
-    /// Any [`Refused`]. A closed gate says `Closed`, whatever its epoch.
+    /// Any [`Refused`]. A closed gate says `Closed`, and one with a writer `Busy`, whatever its epoch.
     #[inline]
     pub fn enter_at(&self, shard: u32, epoch: u64) -> Result<Permit<'_>, Refused> {
-        let entry = self.try_gate(shard)?.enter(Some(epoch))?;
-        Ok(Permit::new(self, shard, entry))
+        self.enter_with(shard, Some(epoch))
     }
 
-    /// Like [`enter`](Self::enter), with a permit that can move into a task.
-    ///
-    /// # Errors
-    ///
-    /// As `enter`.
-    #[inline]
-    pub fn enter_owned(self: &Arc<Self>, shard: u32) -> Result<OwnedPermit, Refused> {
-        let entry = self.try_gate(shard)?.enter(None)?;
-        Ok(OwnedPermit::new(Arc::clone(self), shard, entry))
-    }
-
-    /// Like [`enter_at`](Self::enter_at), with a permit that can move into a task.
-    ///
-    /// # Errors
-    ///
-    /// As `enter_at`.
-    #[inline]
-    pub fn enter_owned_at(
-        self: &Arc<Self>,
-        shard: u32,
-        epoch: u64,
-    ) -> Result<OwnedPermit, Refused> {
-        let entry = self.try_gate(shard)?.enter(Some(epoch))?;
-        Ok(OwnedPermit::new(Arc::clone(self), shard, entry))
-    }
-
-    /// Like [`enter_owned`](Self::enter_owned), or with an `epoch` like
-    /// [`enter_owned_at`](Self::enter_owned_at), but also lets into a gate that is closing, as long
-    /// as a permit of it is still out.
+    /// Like [`enter`](Self::enter), or with an `epoch` like [`enter_at`](Self::enter_at), but also
+    /// lets into a gate that is closing or that a writer waits for, as long as a permit of it is
+    /// still out.
     ///
     /// For work that a holder of such a permit waits for: without it the permit would not come
     /// back. Whoever lets others in here keeps the gate from draining.
     ///
     /// # Errors
     ///
-    /// As `enter_owned_at`; `Closed` means closed and drained.
-    pub fn enter_owned_closing(
-        self: &Arc<Self>,
+    /// As `enter_at`; `Closed` means closed and drained, `Busy` that somebody holds the gate.
+    pub fn enter_beside(&self, shard: u32, epoch: Option<u64>) -> Result<Permit<'_>, Refused> {
+        let gate = self.find(shard).ok_or_else(|| self.out_of_range(shard))?;
+        let entry = gate.enter_beside(epoch).inspect_err(|_| gate.count_refused())?;
+        Ok(Permit::new(gate, shard, entry))
+    }
+
+    #[inline]
+    fn enter_with(&self, shard: u32, asked: Option<u64>) -> Result<Permit<'_>, Refused> {
+        let Some(gate) = self.find(shard) else { return Err(self.out_of_range(shard)) };
+        match gate.enter(asked) {
+            Ok(entry) => Ok(Permit::new(gate, shard, entry)),
+            Err(refused) => self.enter_again(gate, shard, asked, refused),
+        }
+    }
+
+    /// Whoever met a writer tries again, if that had no right to be in the way.
+    #[cold]
+    fn enter_again<'a>(
+        &self,
+        gate: &'a Gate,
         shard: u32,
-        epoch: Option<u64>,
-    ) -> Result<OwnedPermit, Refused> {
-        let entry = self.try_gate(shard)?.enter_closing(epoch)?;
-        Ok(OwnedPermit::new(Arc::clone(self), shard, entry))
+        asked: Option<u64>,
+        refused: Refused,
+    ) -> Result<Permit<'a>, Refused> {
+        let again = if refused == Refused::Busy && self.end_overdue(shard, Instant::now()) {
+            gate.enter(asked)
+        } else {
+            Err(refused)
+        };
+        let entry = again.inspect_err(|_| gate.count_refused())?;
+        Ok(Permit::new(gate, shard, entry))
     }
 
     /// Whether a gate is closed with permits still out. Like [`Self::enter`] it takes no lock, and
     /// there is no such gate beyond the table.
     #[must_use]
     pub fn is_closing(&self, shard: u32) -> bool {
-        self.try_gate(shard).is_ok_and(Gate::is_closing)
+        self.find(shard).is_some_and(Gate::is_closing)
     }
 
     /// Opens a closed gate. The last epoch may come again: so is a handoff called off.
@@ -116,151 +141,114 @@ impl Gates {
     /// # Errors
     ///
     /// [`OpenError::NotClosed`] while the gate is open or permits are still out;
+    /// [`OpenError::Held`] while somebody holds it, who alone may open it;
     /// [`OpenError::OlderEpoch`] when the gate has had a greater epoch.
     pub fn open(&self, shard: u32, epoch: u64) -> Result<(), OpenError> {
-        let mut rounds = self.rounds();
-        self.gate(shard).open(epoch)?;
-        // The gate was drained, but the last one out may not have come to say so yet. Whoever waits
-        // gets the answer now, lest it waits for the permits of the next opening.
-        let drained = rounds.answer(shard, Closed::Drained);
-        drop(rounds);
-        wake(drained);
-        Ok(())
+        let (gate, now) = (self.gate(shard), Instant::now());
+        self.end_overdue(shard, now);
+        gate.open(now, epoch)
     }
 
-    /// Closes a gate: nobody enters from the moment of this call, polled or not.
-    ///
-    /// The future waits until the last permit is back. At the deadline it revokes those that are
-    /// still out; it does so only while it is polled. A gate that is closed and drained is answered
-    /// at once, and so is one whose permits were revoked before: whoever revoked them was told. If
-    /// several wait for one gate, all get the same answer, at the latest at the earliest deadline.
-    /// Dropping the future gives up the waiting and the deadline; the gate stays closed.
-    ///
-    /// Must be awaited inside a tokio runtime with time enabled.
-    pub fn close(&self, shard: u32, deadline: Instant) -> impl Future<Output = Closed> + Send + '_ {
-        let closer = {
-            let mut rounds = self.rounds();
-            // Under the lock, which the last one out takes before it wakes anybody: so the closer is
-            // in the table before that, and no wake-up is lost.
-            let drained = self.gate(shard).shut();
-            (!drained).then(|| Closer::new(self, shard, rounds.join(shard)))
-        };
-        async move {
-            match closer {
-                Some(closer) => closer.wait(deadline).await,
-                None => Closed::Drained,
-            }
-        }
-    }
-
-    /// Closes a gate and revokes its permits, both at once; returns how many permits that were.
-    /// Whoever waits for the gate is told so.
+    /// Closes a gate and takes away from everybody what they have of it: permits, a write guard, and
+    /// waiting. Returns how many permits that were.
     pub fn revoke(&self, shard: u32) -> u32 {
-        let mut rounds = self.rounds();
-        let permits = self.gate(shard).revoke();
-        let ended = rounds.answer(shard, Closed::after_revoking(permits));
-        drop(rounds);
-        wake(ended);
-        permits
+        self.gate(shard).revoke(Instant::now())
     }
 
-    /// Closes all gates and revokes all permits, as a node must that has lost its right to run.
-    /// Returns how many permits that were, `u32::MAX` if more. No gate opens meanwhile.
+    /// [Revokes](Self::revoke) all gates, one after the other, as a node must that has lost its right
+    /// to run. Returns how many permits that were, `u32::MAX` if more.
     pub fn revoke_all(&self) -> u32 {
-        let mut rounds = self.rounds();
-        let mut ended = Vec::with_capacity(rounds.len());
-        let mut total = 0_u32;
-        for (shard, gate) in (0..).zip(&self.gates) {
-            let permits = gate.revoke();
-            total = total.saturating_add(permits);
-            ended.extend(rounds.answer(shard, Closed::after_revoking(permits)));
-        }
-        drop(rounds);
-        wake(ended);
-        total
+        let now = Instant::now();
+        self.gates.iter().fold(0, |total: u32, gate| total.saturating_add(gate.revoke(now)))
     }
 
     /// What the gate is now, as one consistent picture.
     #[must_use]
     pub fn state(&self, shard: u32) -> GateState {
-        let _exclusive = self.rounds();
-        self.gate(shard).state()
+        self.gate(shard).state(Instant::now())
     }
 
-    /// The end of a wait: the answer that came, or else the deadline's.
-    pub(crate) fn answer_or_revoke(&self, shard: u32, round: &Round) -> Closed {
-        let mut rounds = self.rounds();
-        // No opening passes over a round that waits, so without an answer the permits that are out
-        // are those of this round.
-        if let Some(closed) = round.answer() {
-            return closed;
+    /// What has happened at one gate, and how it stands. The counts of writers are those of the whole
+    /// table, and left out here.
+    #[must_use]
+    pub fn counts_of(&self, shard: u32) -> Counts {
+        Counts::of_gate(self.gate(shard))
+    }
+
+    /// What has happened at all gates, and how they stand. It looks at each gate once.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let tally = Counts {
+            writes: self.tally.writes.load(Relaxed),
+            writes_refused: self.tally.writes_refused.load(Relaxed),
+            holds_revoked: self.tally.holds_revoked.load(Relaxed),
+            ..Counts::default()
+        };
+        self.gates.iter().map(Counts::of_gate).fold(tally, Counts::add)
+    }
+
+    /// Revokes write guards that are held for too long, for as long as it is polled.
+    ///
+    /// Without it they are revoked as well, but only when somebody comes to their gate: whoever waits
+    /// or is refused there, and the holder itself. With it they are revoked within a second, and the
+    /// log tells of a holder that nobody waits for, too.
+    ///
+    /// Must be awaited inside a tokio runtime with time enabled.
+    pub async fn watch_holds(&self) -> Infallible {
+        let pause = (self.options.hold_max / 8).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX);
+        loop {
+            sleep(pause).await;
+            let now = Instant::now();
+            for shard in 0..self.shards() {
+                self.end_overdue(shard, now);
+            }
         }
-        let closed = Closed::after_revoking(self.gate(shard).revoke());
-        let ended = rounds.answer(shard, closed);
-        drop(rounds);
-        wake(ended);
-        closed
+    }
+
+    /// Revokes the write guard of a gate if it was held for too long; whether it was.
+    pub(crate) fn end_overdue(&self, shard: u32, now: Instant) -> bool {
+        let gate = self.gate(shard);
+        if !gate.word(Acquire).has_writer() {
+            return false;
+        }
+        let Some(holder) = gate.end_overdue(now) else { return false };
+        self.tally.holds_revoked.fetch_add(1, Relaxed);
+        tracing::error!(
+            shard,
+            who = holder.claim.who,
+            at = %holder.claim.at,
+            held = ?now.saturating_duration_since(holder.since),
+            hold_max = ?holder.claim.hold_max,
+            "a gate was held for too long; its write guard is revoked"
+        );
+        true
     }
 
     #[inline]
-    pub(crate) fn leave(&self, shard: u32, generation: u64) {
-        if self.gate(shard).leave(generation) {
-            self.tell_drained(shard);
-        }
-    }
-
-    #[inline]
-    pub(crate) fn is_current(&self, shard: u32, generation: u64) -> bool {
-        self.gate(shard).is_current(generation)
-    }
-
-    /// The lock of the administration.
-    pub(crate) fn rounds(&self) -> MutexGuard<'_, Rounds> {
-        self.rounds.lock()
+    pub(crate) fn find(&self, shard: u32) -> Option<&Gate> {
+        self.gates.get(shard as usize)
     }
 
     #[cold]
-    fn tell_drained(&self, shard: u32) {
-        let mut rounds = self.rounds();
-        // Before the lock was ours the gate may have been opened and closed again, with others
-        // waiting who have nothing to do with us. Only what the gate says now counts.
-        if !self.gate(shard).is_drained() {
-            return;
-        }
-        let ended = rounds.answer(shard, Closed::Drained);
-        drop(rounds);
-        wake(ended);
-    }
-
-    #[inline]
-    fn try_gate(&self, shard: u32) -> Result<&Gate, Refused> {
-        self.gates.get(shard as usize).ok_or(Refused::OutOfRange { shard, shards: self.shards() })
+    pub(crate) fn out_of_range(&self, shard: u32) -> Refused {
+        Refused::OutOfRange { shard, shards: self.shards() }
     }
 
     /// The gate of a shard that must exist.
     #[inline]
-    fn gate(&self, shard: u32) -> &Gate {
-        match self.try_gate(shard) {
-            Ok(gate) => gate,
-            Err(refused) => panic!("{refused}"),
+    pub(crate) fn gate(&self, shard: u32) -> &Gate {
+        match self.find(shard) {
+            Some(gate) => gate,
+            None => panic!("{}", self.out_of_range(shard)),
         }
     }
 }
 
 impl fmt::Debug for Gates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gates")
-            .field("shards", &self.shards())
-            .field("awaited", &self.rounds().len())
-            .finish_non_exhaustive()
+        f.debug_struct("Gates").field("shards", &self.shards()).finish_non_exhaustive()
     }
 }
 
-fn wake(rounds: impl IntoIterator<Item = Arc<Round>>) {
-    for round in rounds {
-        round.wake();
-    }
-}
-
-#[cfg(test)]
-mod tests;
+/// 8,192 shards take 512 KiB.
+const _: () = assert!(size_of::<Gate>() == 64);

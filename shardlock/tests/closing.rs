@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use greenroom_shardlock::{Closed, GateState, Gates, OpenError, Refused};
+use greenroom_shardlock::{Blocker, GateState, Gates, OpenError, Refused, WriteError, WriteGuard};
 use tokio::{
     join,
     time::{Instant, timeout},
@@ -11,12 +11,13 @@ use tokio::{
 /// The clock of these tests is paused and moves only when nothing else can, so it costs no time.
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn a_gate_is_closed_from_the_call_on() {
     let gates = opened();
     let _inside = gates.enter(0).unwrap();
-    let _never_polled = gates.close(0, Instant::now() + HOUR);
+    let _never_polled = close(&gates, HOUR);
     assert_eq!(gates.enter(0).err(), Some(Refused::Closed));
     assert_eq!(gates.enter_at(0, 1).err(), Some(Refused::Closed));
     assert_eq!(gates.state(0), closing(1));
@@ -24,30 +25,31 @@ async fn a_gate_is_closed_from_the_call_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_gate_that_is_closing_lets_in_who_is_waited_for_until_it_is_drained() {
-    let gates = std::sync::Arc::new(opened());
+    let gates = opened();
     assert!(!gates.is_closing(0));
     let outer = gates.enter(0).unwrap();
-    let mut closing = Box::pin(gates.close(0, Instant::now() + HOUR));
+    let mut handoff = Box::pin(close(&gates, HOUR));
     assert!(gates.is_closing(0));
-    let older = gates.enter_owned_closing(0, Some(0)).err();
+    let older = gates.enter_beside(0, Some(0)).err();
     assert_eq!(older, Some(Refused::Epoch { asked: 0, current: 1 }));
-    let inner = gates.enter_owned_closing(0, Some(1)).unwrap();
+    let inner = gates.enter_beside(0, Some(1)).unwrap();
     assert_eq!((inner.epoch(), inner.is_valid()), (1, true));
 
     drop(outer);
-    assert!(timeout(MINUTE, &mut closing).await.is_err(), "the inner one is waited for too");
+    assert!(timeout(MINUTE, &mut handoff).await.is_err(), "the inner one is waited for too");
     drop(inner);
-    assert_eq!(closing.await, Closed::Drained);
-    assert_eq!(gates.enter_owned_closing(0, None).err(), Some(Refused::Closed));
-    assert!(!gates.is_closing(0) && !gates.is_closing(7));
+    let guard = handoff.await.unwrap();
+    assert_eq!(guard.revoked_permits(), 0);
+    assert_eq!(gates.enter_beside(0, None).err(), Some(Refused::Closed));
+    assert!(!gates.is_closing(0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_revoked_gate_lets_nobody_in_who_is_waited_for() {
-    let gates = std::sync::Arc::new(opened());
+    let gates = opened();
     let outer = gates.enter(0).unwrap();
     assert_eq!(gates.revoke(0), 1);
-    assert_eq!(gates.enter_owned_closing(0, None).err(), Some(Refused::Closed));
+    assert_eq!(gates.enter_beside(0, None).err(), Some(Refused::Closed));
     assert!(!gates.is_closing(0) && !outer.is_valid());
 }
 
@@ -56,28 +58,28 @@ async fn closing_waits_for_the_last_permit() {
     let gates = opened();
     let first = gates.enter(0).unwrap();
     let second = gates.enter(0).unwrap();
-    let mut closing = Box::pin(gates.close(0, Instant::now() + HOUR));
+    let mut handoff = Box::pin(close(&gates, HOUR));
 
-    assert!(timeout(MINUTE, &mut closing).await.is_err());
+    assert!(timeout(MINUTE, &mut handoff).await.is_err());
     assert!(first.is_valid(), "closing alone takes no permit away");
     drop(first);
-    assert!(timeout(MINUTE, &mut closing).await.is_err());
+    assert!(timeout(MINUTE, &mut handoff).await.is_err());
     let before = Instant::now();
     drop(second);
-    assert_eq!(closing.await, Closed::Drained);
+    assert_eq!(handoff.await.unwrap().revoked_permits(), 0);
     assert_eq!(Instant::now(), before, "woken, not by the deadline");
     assert_eq!(gates.state(0), GateState::Closed { last_epoch: 1 });
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closed_and_drained_gate_is_answered_at_once() {
+async fn a_gate_with_nobody_inside_is_given_at_once_whatever_the_deadline() {
     let gates = Gates::new(1);
-    let long_ago = Instant::now();
-    assert_eq!(gates.close(0, long_ago).await, Closed::Drained);
+    let now = Instant::now();
+    assert_eq!(close(&gates, Duration::ZERO).await.unwrap().revoked_permits(), 0);
     gates.open(0, 1).unwrap();
-    assert_eq!(gates.close(0, long_ago).await, Closed::Drained);
-    assert_eq!(gates.close(0, long_ago + HOUR).await, Closed::Drained);
-    assert_eq!(Instant::now(), long_ago);
+    assert_eq!(close(&gates, Duration::ZERO).await.unwrap().revoked_permits(), 0);
+    assert_eq!(close(&gates, HOUR).await.unwrap().revoked_permits(), 0);
+    assert_eq!(Instant::now(), now);
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,24 +88,25 @@ async fn the_deadline_revokes_what_is_left() {
     let left = gates.enter(0).unwrap();
     let held = [gates.enter(0).unwrap(), gates.enter(0).unwrap()];
     let deadline = Instant::now() + HOUR;
-    let closing = gates.close(0, deadline);
+    let handoff = close(&gates, HOUR);
     drop(left);
 
-    assert_eq!(closing.await, Closed::Revoked { permits: 2 });
+    let guard = handoff.await.unwrap();
+    assert_eq!(guard.revoked_permits(), 2);
     assert!(Instant::now() >= deadline);
     assert!(held.iter().all(|permit| !permit.is_valid()));
     assert_eq!(gates.state(0), GateState::Closed { last_epoch: 1 });
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_permit_that_is_back_before_the_first_look_is_drained() {
+async fn a_permit_that_is_back_before_the_first_look_is_not_revoked() {
     let gates = opened();
     let begin = Instant::now();
-    for deadline in [begin, begin + HOUR] {
+    for patience in [Duration::ZERO, HOUR] {
         let permit = gates.enter(0).unwrap();
-        let closing = gates.close(0, deadline);
+        let handoff = close(&gates, patience);
         drop(permit);
-        assert_eq!(closing.await, Closed::Drained);
+        assert_eq!(handoff.await.unwrap().revoked_permits(), 0);
         assert_eq!(Instant::now(), begin, "neither by the deadline");
         gates.open(0, 1).unwrap();
     }
@@ -120,17 +123,17 @@ async fn a_late_drop_of_a_revoked_permit_does_not_unbalance_the_reopened_gate() 
 
     drop(stale);
     assert_eq!(gates.state(0), GateState::Open { epoch: 1, permits: 1 });
-    let mut closing = Box::pin(gates.close(0, Instant::now() + HOUR));
-    assert!(timeout(MINUTE, &mut closing).await.is_err());
+    let mut handoff = Box::pin(close(&gates, HOUR));
+    assert!(timeout(MINUTE, &mut handoff).await.is_err());
     drop(fresh);
-    assert_eq!(closing.await, Closed::Drained);
+    assert_eq!(handoff.await.unwrap().revoked_permits(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_draining_gate_does_not_open_even_if_nobody_waits() {
     let gates = opened();
     let permit = gates.enter(0).unwrap();
-    drop(gates.close(0, Instant::now() + HOUR));
+    drop(close(&gates, HOUR));
     assert_eq!(gates.open(0, 2), Err(OpenError::NotClosed));
     assert_eq!(gates.state(0), closing(1));
     drop(permit);
@@ -138,68 +141,113 @@ async fn a_draining_gate_does_not_open_even_if_nobody_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_closers_are_both_told_of_the_drain() {
+async fn only_the_guard_opens_a_gate_that_is_held() {
     let gates = opened();
-    let permit = gates.enter(0).unwrap();
-    let now = Instant::now();
-    let (one, two, ()) = join!(gates.close(0, now + MINUTE), gates.close(0, now + HOUR), async {
-        drop(permit);
-    });
-    assert_eq!((one, two), (Closed::Drained, Closed::Drained));
-    assert_eq!(Instant::now(), now);
+    let guard = close(&gates, HOUR).await.unwrap();
+    assert_eq!(gates.open(0, 2), Err(OpenError::Held { by: "handoff" }));
+    assert_eq!(guard.open(0), Err(OpenError::OlderEpoch { asked: 0, last: 1 }));
+    guard.open(2).unwrap();
+    assert_eq!(gates.enter(0).err(), Some(Refused::Busy), "not before the guard is dropped");
+    assert_eq!(guard.open(3), Err(OpenError::NotClosed));
+    guard.close().unwrap();
+    guard.open(3).unwrap();
+    guard.release().unwrap();
+    assert_eq!(gates.enter(0).unwrap().epoch(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_closers_are_both_told_of_a_revocation() {
-    let gates = opened();
-    let _held = gates.enter(0).unwrap();
-    let now = Instant::now();
-    let (patient, hasty) = join!(gates.close(0, now + HOUR), gates.close(0, now + MINUTE));
-    let revoked = Closed::Revoked { permits: 1 };
-    assert_eq!((patient, hasty), (revoked, revoked));
-    assert!(now.elapsed() < HOUR, "the earlier deadline counts");
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_closer_gives_up_and_the_other_still_gets_its_answer() {
+async fn two_closers_get_the_gate_one_after_the_other() {
     let gates = opened();
     let permit = gates.enter(0).unwrap();
     let now = Instant::now();
-    let hasty = gates.close(0, now + MINUTE);
-    let mut patient = Box::pin(gates.close(0, now + HOUR));
+    let (first, second) = (close(&gates, HOUR), close(&gates, HOUR));
+    drop(permit);
+    let mut second = Box::pin(second);
+    let first = first.await.unwrap();
+    assert!(timeout(MINUTE, &mut second).await.is_err(), "the first one holds it");
+    drop(first);
+    assert_eq!(second.await.unwrap().revoked_permits(), 0);
+    assert_eq!(now.elapsed(), MINUTE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_stays_closed_for_the_next_closer_although_the_first_one_opens_it() {
+    let gates = opened();
+    let first = close(&gates, HOUR).await.unwrap();
+    let second = close(&gates, HOUR);
+    first.open(2).unwrap();
+    drop(first);
+    assert_eq!(gates.enter(0).err(), Some(Refused::Closed));
+    assert_eq!(second.await.unwrap().revoked_permits(), 0);
+    assert_eq!(gates.state(0), GateState::Closed { last_epoch: 2 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closer_whose_deadline_passes_behind_another_writer_has_closed_the_gate_all_the_same() {
+    let gates = opened();
+    let holder = gates.write(0, "upkeep", Instant::now()).await.unwrap();
+    let behind = close(&gates, MINUTE).await;
+    let blocked = |error: WriteError| match error {
+        WriteError::TimedOut { shard: 0, blocker: Blocker::Writer { who, held, .. } } => {
+            (who, held)
+        }
+        other => panic!("{other}"),
+    };
+    // `held` is told with the slack of the timer's wheel.
+    let (who, held) = blocked(behind.unwrap_err());
+    assert!(who == "upkeep" && held >= MINUTE && held < MINUTE + SECOND, "{who} {held:?}");
+    drop(holder);
+    assert_eq!(gates.state(0), GateState::Closed { last_epoch: 1 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_deadline_revokes_readers_also_for_a_closer_who_is_not_first() {
+    let gates = opened();
+    let permit = gates.enter(0).unwrap();
+    let mut before = Box::pin(gates.write(0, "upkeep", Instant::now() + HOUR));
+    assert!(timeout(SECOND, &mut before).await.is_err());
+    let behind = close(&gates, MINUTE);
+    assert!(behind.await.is_err());
+    assert!(!permit.is_valid());
+    assert!(before.await.unwrap().is_valid());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_closer_gives_up_and_the_other_still_gets_the_gate() {
+    let gates = opened();
+    let permit = gates.enter(0).unwrap();
+    let hasty = close(&gates, MINUTE);
+    let mut patient = Box::pin(close(&gates, HOUR));
     drop(hasty);
     assert!(timeout(2 * MINUTE, &mut patient).await.is_err());
     assert!(permit.is_valid(), "its deadline went with it");
     let before = Instant::now();
     drop(permit);
-    assert_eq!(patient.await, Closed::Drained);
+    assert_eq!(patient.await.unwrap().revoked_permits(), 0);
     assert_eq!(Instant::now(), before, "woken, not by the deadline");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closer_that_looks_late_hears_of_its_own_drain() {
+async fn revoking_takes_the_gate_from_everybody() {
     let gates = opened();
     let permit = gates.enter(0).unwrap();
-    let closing = gates.close(0, Instant::now());
-    drop(permit);
-    gates.open(0, 2).unwrap();
-    let inside = gates.enter(0).unwrap();
-    assert_eq!(closing.await, Closed::Drained);
-    assert!(inside.is_valid(), "an old closer must not touch a new opening");
-}
-
-#[tokio::test(start_paused = true)]
-async fn revoking_closes_at_once_and_tells_whoever_waits() {
-    let gates = opened();
-    let held = gates.enter(0).unwrap();
     let before = Instant::now();
-    let closing = gates.close(0, before + HOUR);
-    let (closed, permits) = join!(closing, async { gates.revoke(0) });
-    assert_eq!((closed, permits), (Closed::Revoked { permits: 1 }, 1));
+    let handoff = close(&gates, HOUR);
+    let (closed, permits) = join!(handoff, async { gates.revoke(0) });
+    assert_eq!((closed.err(), permits), (Some(WriteError::Revoked { shard: 0 }), 1));
     assert_eq!(Instant::now(), before);
-    assert!(!held.is_valid());
+    assert!(!permit.is_valid());
     assert_eq!(gates.revoke(0), 0);
-    assert_eq!(gates.enter(0).err(), Some(Refused::Closed));
+
+    gates.open(0, 2).unwrap();
+    let guard = gates.write(0, "upkeep", before).await.unwrap();
+    assert_eq!(gates.revoke(0), 0);
+    assert!(!guard.is_valid());
+    assert_eq!(guard.open(9), Err(OpenError::Revoked));
+    gates.open(0, 3).unwrap();
+    assert!(guard.close().is_err());
+    drop(guard);
+    assert_eq!(gates.enter(0).unwrap().epoch(), 3, "a revoked guard changes nothing");
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,47 +258,30 @@ async fn a_fenced_node_revokes_everything() {
     }
     let held = [1, 2, 2].map(|shard| gates.enter(shard).unwrap());
     let before = Instant::now();
-    let closing = gates.close(2, before + HOUR);
-    let (closed, permits) = join!(closing, async { gates.revoke_all() });
-    assert_eq!((closed, permits), (Closed::Revoked { permits: 2 }, 3));
+    let handoff = gates.close(2, "handoff", before + HOUR);
+    let guard = gates.write(3, "upkeep", before).await.unwrap();
+    let (closed, permits) = join!(handoff, async { gates.revoke_all() });
+    assert_eq!((closed.err(), permits), (Some(WriteError::Revoked { shard: 2 }), 3));
     assert_eq!(Instant::now(), before);
-    assert!(held.iter().all(|permit| !permit.is_valid()));
+    assert!(!guard.is_valid() && held.iter().all(|permit| !permit.is_valid()));
     for shard in 0..4 {
         assert_eq!(gates.enter(shard).err(), Some(Refused::Closed));
         gates.open(shard, 1).unwrap();
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_closer_leaves_no_trace() {
-    let gates = opened();
-    let awaited = || format!("{gates:?}").contains("awaited: 1");
-
-    let permit = gates.enter(0).unwrap();
-    let unpolled = gates.close(0, Instant::now() + HOUR);
-    let mut polled = Box::pin(gates.close(0, Instant::now() + HOUR));
-    assert!(timeout(MINUTE, &mut polled).await.is_err());
-    assert!(awaited());
-    drop(unpolled);
-    assert!(awaited(), "the other still waits");
-    drop(polled);
-    assert!(!awaited(), "given up");
-    assert_eq!(gates.state(0), closing(1));
-
-    let drained = gates.close(0, Instant::now() + HOUR);
-    assert!(awaited());
-    drop(permit);
-    assert!(!awaited(), "drained, though nobody has looked yet");
-    drop(drained);
-
-    gates.open(0, 1).unwrap();
-    let _held = gates.enter(0).unwrap();
-    assert_eq!(gates.close(0, Instant::now()).await, Closed::Revoked { permits: 1 });
-    assert!(!awaited(), "revoked");
+#[track_caller]
+fn close(
+    gates: &Gates,
+    patience: Duration,
+) -> impl Future<Output = Result<WriteGuard<'_>, WriteError>> + Send {
+    gates.close(0, "handoff", Instant::now() + patience)
 }
 
+/// One gate, open, whose holders have all the time that a test needs.
 fn opened() -> Gates {
-    let gates = Gates::new(1);
+    let options = greenroom_shardlock::Options { hold_max: 24 * HOUR, ..Default::default() };
+    let gates = Gates::with_options(1, options);
     gates.open(0, 1).unwrap();
     gates
 }

@@ -51,24 +51,24 @@ fn gates_are_independent_of_each_other() {
 
 #[test]
 fn another_epoch_is_refused_either_way() {
-    let gates = Arc::new(Gates::new(1));
+    let gates = Gates::new(1);
     gates.open(0, 5).unwrap();
     for asked in [4, 6] {
         let refused = Some(Refused::Epoch { asked, current: 5 });
         assert_eq!(gates.enter_at(0, asked).err(), refused);
-        assert_eq!(gates.enter_owned_at(0, asked).err(), refused);
+        assert_eq!(gates.enter_beside(0, Some(asked)).err(), refused);
     }
     assert_eq!(open(5, 0), gates.state(0));
 }
 
 #[test]
 fn a_shard_beyond_the_table_is_refused() {
-    let gates = Arc::new(Gates::new(2));
+    let gates = Gates::new(2);
     let refused = Some(Refused::OutOfRange { shard: 2, shards: 2 });
     assert_eq!(gates.enter(2).err(), refused);
     assert_eq!(gates.enter_at(2, 0).err(), refused);
-    assert_eq!(gates.enter_owned(2).err(), refused);
-    assert_eq!(gates.enter_owned_at(2, 0).err(), refused);
+    assert_eq!(gates.enter_beside(2, None).err(), refused);
+    assert!(!gates.is_closing(2));
     assert!(Gates::new(0).enter(u32::MAX).is_err());
 }
 
@@ -104,7 +104,7 @@ fn an_epoch_may_come_again_but_no_older_one() {
 async fn an_owned_permit_lives_in_its_task() {
     let gates = Arc::new(Gates::new(1));
     gates.open(0, 5).unwrap();
-    let permit = gates.enter_owned_at(0, 5).unwrap();
+    let permit = gates.enter_at(0, 5).unwrap().into_owned(&gates);
     let (finish, finished) = oneshot::channel::<()>();
     let turn = tokio::spawn(async move {
         finished.await.unwrap();
@@ -120,7 +120,7 @@ async fn an_owned_permit_lives_in_its_task() {
 async fn a_turn_that_panics_goes_out_too() {
     let gates = Arc::new(Gates::new(1));
     gates.open(0, 5).unwrap();
-    let permit = gates.enter_owned(0).unwrap();
+    let permit = gates.enter(0).unwrap().into_owned(&gates);
     let turn = tokio::spawn(async move {
         let _permit = permit;
         panic!("the actor failed");
@@ -130,10 +130,19 @@ async fn a_turn_that_panics_goes_out_too() {
 }
 
 #[test]
+#[should_panic(expected = "the permit is of another table")]
+fn a_permit_can_t_pass_for_one_of_another_table() {
+    let gates = Gates::new(1);
+    gates.open(0, 5).unwrap();
+    let _ = gates.enter(0).unwrap().into_owned(&Arc::new(Gates::new(1)));
+}
+
+#[test]
 fn refusals_read_as_sentences() {
     let epoch = Refused::Epoch { asked: 4, current: 5 };
     assert_eq!(epoch.to_string(), "the gate has epoch 5, not 4");
-    assert_eq!(Refused::Full.to_string(), "all 16777215 permits of the gate are out");
+    let full = "all 1048575 permits of the gate are out, or too many wait";
+    assert_eq!(Refused::Full.to_string(), full);
     let older = OpenError::OlderEpoch { asked: 4, last: 5 };
     assert_eq!(older.to_string(), "epoch 4 is older than 5, which the gate has had");
 }

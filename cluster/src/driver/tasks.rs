@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use greenroom_core::record::{Key, Record, Transaction, Write};
 use greenroom_core::{Event, Life, Outcome, Purpose, RequestId};
-use greenroom_shardlock::Closed;
+use greenroom_shardlock::WriteError;
 use tokio::time::{Instant, timeout};
 
 use super::Driver;
@@ -105,7 +105,8 @@ impl Driver {
         }
     }
 
-    /// Closes the gates, and reports shards as their turns end and their actors are gone.
+    /// Closes the gates, and reports shards as their turns end and their actors are gone. Until then the
+    /// gates are held, so that nothing opens them.
     pub(super) fn drain(
         &self,
         shards: Vec<OpenShard>,
@@ -115,11 +116,22 @@ impl Driver {
         let deadline = Instant::now() + patience;
         async move {
             let drains = shards.into_iter().map(|(shard, epoch)| {
-                let closed = gates.close(shard.0, deadline);
-                let activations = &activations;
+                let handoff = gates.close(shard.0, "handoff", deadline);
+                let (gates, activations) = (&gates, &activations);
                 async move {
-                    if let Closed::Revoked { permits } = closed.await {
-                        let revoked = permits;
+                    let guard = match handoff.await {
+                        Ok(guard) => guard,
+                        // What ran went with the gate, which may be open again by now.
+                        Err(WriteError::Revoked { .. }) => return (shard, epoch),
+                        Err(error) => {
+                            tracing::error!(%shard, %epoch, %error, "a gate was not to be had");
+                            gates.revoke(shard.0);
+                            drop(activations.deactivate(shard));
+                            return (shard, epoch);
+                        }
+                    };
+                    let revoked = guard.revoked_permits();
+                    if revoked > 0 {
                         tracing::warn!(%shard, %epoch, revoked, "turns overran the drain deadline");
                     }
                     if let Some(deactivation) = activations.deactivate(shard)
@@ -127,6 +139,7 @@ impl Driver {
                     {
                         tracing::warn!(%shard, %epoch, "deactivation overran the drain deadline");
                     }
+                    drop(guard);
                     (shard, epoch)
                 }
             });

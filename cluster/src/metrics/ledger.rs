@@ -6,6 +6,7 @@ use std::time::Duration;
 use greenroom_core::{
     Agent, Evidence, Moment, NodeId, Notice, Outcome, Purpose, ShardId, Stage, Term,
 };
+use greenroom_shardlock::{Counts, Gates};
 use metrics::SharedString;
 
 use super::survey;
@@ -27,6 +28,8 @@ pub(crate) struct Ledger {
     pub(super) top: BTreeSet<ShardId>,
     /// Groups of which there are series.
     pub(super) groups: BTreeSet<String>,
+    /// What was last seen at the gates.
+    gates: Counts,
 }
 
 impl Ledger {
@@ -39,8 +42,10 @@ impl Ledger {
             term: None,
             top: BTreeSet::new(),
             groups: BTreeSet::new(),
+            gates: Counts::default(),
         };
-        for metric in [&STUCK_REPORTS, &LEADER_CHANGES, &FENCES, &WATCH_LOSSES] {
+        for metric in [&STUCK_REPORTS, &LEADER_CHANGES, &FENCES, &WATCH_LOSSES, &GATE_HOLDS_REVOKED]
+        {
             ledger.count(metric, &[], 0);
         }
         for evidence in ["silence", "crash"] {
@@ -116,7 +121,7 @@ impl Ledger {
     }
 
     /// Sets the gauges, at most once in [`SURVEY_EVERY`]; `right` is what is left of the right to run.
-    pub(crate) fn survey(&mut self, agent: &Agent, now: Moment, right: Duration) {
+    pub(crate) fn survey(&mut self, agent: &Agent, now: Moment, right: Duration, gates: &Gates) {
         if self.surveyed.is_some_and(|surveyed| now.since(surveyed) < SURVEY_EVERY) {
             return;
         }
@@ -124,11 +129,36 @@ impl Ledger {
         let term = agent.view().leader().0.map(|leader| leader.term);
         self.see_term(term);
         survey::set(self, agent, now, right);
+        self.see_gates(gates.counts());
+    }
+
+    /// Tells what has happened at the gates since the last time, and how they stand.
+    pub(super) fn see_gates(&mut self, now: Counts) {
+        let before = std::mem::replace(&mut self.gates, now);
+        let grown = |of: fn(&Counts) -> u64| of(&now).saturating_sub(of(&before));
+        for (side, attempts, refusals) in [
+            ("read", grown(|counts| counts.reads), grown(|counts| counts.reads_refused)),
+            ("write", grown(|counts| counts.writes), grown(|counts| counts.writes_refused)),
+        ] {
+            self.count(&GATE_ATTEMPTS, &[side.into()], attempts);
+            self.count(&GATE_REFUSALS, &[side.into()], refusals);
+        }
+        self.count(&GATE_HOLDS_REVOKED, &[], grown(|counts| counts.holds_revoked));
+        self.set(&GATE_PERMITS, &[], now.permits as f64);
+        self.set(&GATE_GUARDS, &[], now.guards as f64);
+        self.set(&GATE_WAITERS, &["read".into()], now.readers_waiting as f64);
+        self.set(&GATE_WAITERS, &["write".into()], now.writers_waiting as f64);
     }
 
     /// The node is gone: nothing may look as if it went on.
     pub(crate) fn close(&mut self) {
         survey::clear(self);
+        for gauge in [&GATE_PERMITS, &GATE_GUARDS] {
+            self.set(gauge, &[], 0.0);
+        }
+        for side in ["read", "write"] {
+            self.set(&GATE_WAITERS, &[side.into()], 0.0);
+        }
     }
 
     pub(super) fn see_term(&mut self, term: Option<Term>) {

@@ -175,6 +175,20 @@ table! {
         "How often the node could no longer follow the store and read all anew.";
     ACTIVATIONS: Gauge "greenroom_activations" ["kind" = "kind of actor that the node hosts"] Count
         "Actors in the node's memory.";
+    GATE_ATTEMPTS: Counter "greenroom_gate_attempts_total" ["side" = "read, write"] Count
+        "Attempts to get into a shard's gate for a call (read), or to hold it alone for a handoff (write), each counted when it has ended.";
+    GATE_REFUSALS: Counter "greenroom_gate_refusals_total" ["side" = "read, write"] Count
+        "Those of them that got nothing: the gate was closed, held, or open with another epoch, or the deadline passed. Calls to shards of other nodes are among them.";
+    GATE_WAITS: Histogram "greenroom_gate_wait_seconds" ["side" = "read, write"] Seconds
+        "How long those waited at a gate that had to, however it ended.";
+    GATE_PERMITS: Gauge "greenroom_gate_permits" [] Count
+        "Permits that are out: calls that run here or wait for their actor.";
+    GATE_GUARDS: Gauge "greenroom_gate_guards" [] Count
+        "Gates that are held alone.";
+    GATE_WAITERS: Gauge "greenroom_gate_waiters" ["side" = "read, write"] Count
+        "Who waits at a gate.";
+    GATE_HOLDS_REVOKED: Counter "greenroom_gate_holds_revoked_total" [] Count
+        "How often a gate was held for longer than allowed, and taken away from its holder.";
     SHARD_ACTIVATIONS: Gauge "greenroom_shard_activations" ["shard" = "number of one of the 10 fullest shards"] Count
         "Actors in memory in the 10 shards of the cluster that have the most, as reported to the leader. Leader only; other shards are left out of `/metrics`, and 0 for other recorders.";
 }

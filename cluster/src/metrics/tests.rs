@@ -5,9 +5,12 @@ use std::time::Duration;
 use greenroom_core::{
     Evidence, Incarnation, Life, NodeId, Notice, Outcome, Purpose, ShardId, Stage, Term,
 };
+use greenroom_shardlock::{Gates, Options};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use tokio::time::Instant;
 
 use super::beats::{Beats, Unacknowledged};
+use super::gates::on_wait;
 use super::ledger::Ledger;
 use super::survey::{Survey, imbalance, publish};
 use super::table::{ALL, BUCKETS_S, Metric, MetricType, describe};
@@ -177,6 +180,42 @@ fn heartbeats_are_counted_with_the_reason_why_they_were_not_acknowledged() {
             r#"greenroom_heartbeats_unacknowledged_total{node="n",reason="unanswered"} 2"#,
             r#"greenroom_heartbeats_unacknowledged_total{node="n",reason="withheld"} 1"#,
             r#"greenroom_heartbeats_unacknowledged_total{node="n",reason="refused"} 0"#,
+        ],
+    );
+}
+
+#[test]
+fn what_happens_at_the_gates_is_told_as_it_grows() {
+    let scrape = scraped(|ledger| {
+        let options = Options { on_wait: Some(on_wait(&node())), ..Options::default() };
+        let gates = Gates::with_options(2, options);
+        gates.open(1, 1).unwrap();
+        ledger.see_gates(gates.counts());
+        let _permit = gates.enter(1).unwrap();
+        assert!(gates.enter(0).is_err());
+        ledger.see_gates(gates.counts());
+        assert!(gates.enter(0).is_err());
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let deadline = Instant::now() + Duration::from_millis(1500);
+            assert!(gates.write(1, "test", deadline).await.is_err());
+        });
+        ledger.see_gates(gates.counts());
+    });
+    expect(
+        &scrape,
+        &[
+            r#"greenroom_gate_attempts_total{node="n",side="read"} 3"#,
+            r#"greenroom_gate_refusals_total{node="n",side="read"} 2"#,
+            r#"greenroom_gate_attempts_total{node="n",side="write"} 1"#,
+            r#"greenroom_gate_refusals_total{node="n",side="write"} 1"#,
+            r#"greenroom_gate_permits{node="n"} 1"#,
+            r#"greenroom_gate_guards{node="n"} 0"#,
+            r#"greenroom_gate_waiters{node="n",side="write"} 0"#,
+            r#"greenroom_gate_holds_revoked_total{node="n"} 0"#,
+            r#"greenroom_gate_wait_seconds_bucket{node="n",side="write",le="1"} 0"#,
+            r#"greenroom_gate_wait_seconds_bucket{node="n",side="write",le="2"} 1"#,
         ],
     );
 }

@@ -212,7 +212,7 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
         before: Instant,
     ) {
         // Without a permit the shard is on its way out, and deactivates its actors itself.
-        let Ok(_permit) = gates.enter_owned(shard) else { return };
+        let Ok(_permit) = gates.enter(shard) else { return };
         if cell.passivate(&self.shared, before).await {
             let Some(cells) = self.shared.cells(shard) else { return };
             let mut cells = cells.lock();

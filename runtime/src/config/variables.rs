@@ -11,7 +11,7 @@ use greenroom_cluster::store::{EtcdOptions, MemoryStore};
 use greenroom_core::NodeId;
 use serde::Deserialize;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, GATE_HOLD_IN_DRAIN_DEADLINES};
 use crate::router::CallLimits;
 use reader::Reader;
 
@@ -51,6 +51,8 @@ pub(super) struct Variables {
     operator_token_file: Option<String>,
     restore_from: Option<String>,
     drain_deadline: Option<String>,
+    gate_hold_max: Option<String>,
+    gate_wait_warning: Option<String>,
     shutdown_timeout: Option<String>,
     call_timeout: Option<String>,
     calls_in_flight_max: Option<String>,
@@ -93,6 +95,8 @@ const KNOWN: &[&str] = &[
     "operator_token_file",
     "restore_from",
     "drain_deadline",
+    "gate_hold_max",
+    "gate_wait_warning",
     "shutdown_timeout",
     "call_timeout",
     "calls_in_flight_max",
@@ -157,6 +161,8 @@ impl Variables {
                 defaults.limits.payload_bytes_max,
             ),
         };
+        let drain_deadline =
+            reader.span("DRAIN_DEADLINE", self.drain_deadline, defaults.drain_deadline);
         let config = Config {
             cluster: self.cluster.unwrap_or(defaults.cluster),
             node,
@@ -248,10 +254,16 @@ impl Variables {
                 self.imbalance_threshold_permille,
                 defaults.imbalance_threshold_permille,
             ),
-            drain_deadline: reader.span(
-                "DRAIN_DEADLINE",
-                self.drain_deadline,
-                defaults.drain_deadline,
+            drain_deadline,
+            gate_hold_max: reader.span(
+                "GATE_HOLD_MAX",
+                self.gate_hold_max,
+                GATE_HOLD_IN_DRAIN_DEADLINES * drain_deadline,
+            ),
+            gate_wait_warning: reader.span(
+                "GATE_WAIT_WARNING",
+                self.gate_wait_warning,
+                defaults.gate_wait_warning,
             ),
             shutdown_timeout: reader.span(
                 "SHUTDOWN_TIMEOUT",

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use greenroom_cluster::{Cluster, ClusterOptions, shards_in_all};
+use greenroom_cluster::{Cluster, ClusterOptions, gates};
 use greenroom_core::planner::Policy;
 use greenroom_core::{Restore, Retry, Timing};
 use greenroom_proto::v1::inspect_server::InspectServer;
 use greenroom_proto::v1::operate_server::OperateServer;
 use greenroom_proto::v1::peer_server::PeerServer;
-use greenroom_shardlock::Gates;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -52,7 +51,6 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
     };
     let http = http_address.map(|address| address.to_string()).unwrap_or_else(|| "off".to_owned());
     tracing::info!(node = %config.node, cluster = config.cluster, peers = %peer_address, http, "listening");
-    let gates = Arc::new(Gates::new(shards_in_all(config.shards)));
     let names = check_kinds(&kinds)?;
     let mut options = cluster_options(&config, names, peer_address, http_address);
     options.groups =
@@ -60,6 +58,7 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
     options.restore = restore(&config)?;
     // Before anything that has something to count.
     metrics::install();
+    let gates = Arc::new(gates(&options));
     let late = Arc::new(OnceLock::new());
     let activations = Arc::new(Kinds::default());
     let cluster =
@@ -112,6 +111,7 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
     for kind in activations.all() {
         background.spawn(kind.passivate(Arc::clone(&gates)));
     }
+    background.spawn(async move { match gates.watch_holds().await {} });
     background.spawn(metrics::follow(config.node.clone(), activations.all()));
     background.spawn(reporter.run());
     let parts = Parts {
@@ -193,6 +193,8 @@ fn cluster_options(
     options.crash_detection = config.crash_detection;
     options.migration_timeout = config.migration_timeout;
     options.drain_deadline = config.drain_deadline;
+    options.gate_hold_max = config.gate_hold_max;
+    options.gate_wait_warning = config.gate_wait_warning;
     options.retry = Retry { first: config.store_retry_first, max: config.store_retry_max };
     options
 }

@@ -64,16 +64,17 @@ impl Router {
     ) -> Result<OwnedPermit, Refused> {
         let gates = &self.0.gates;
         let entered = match epoch {
-            Some(epoch) => gates.enter_owned_at(shard.0, epoch),
-            None => gates.enter_owned(shard.0),
+            Some(epoch) => gates.enter_at(shard.0, epoch),
+            None => gates.enter(shard.0),
         };
         let is_held_up = |actor: &ActorId| gates.is_closing(self.shard_of(actor).0);
-        match entered {
+        let permit = match entered {
             Err(Refused::Closed) if Chain::iter(chain).any(is_held_up) => {
-                gates.enter_owned_closing(shard.0, epoch)
+                gates.enter_beside(shard.0, epoch)
             }
             entered => entered,
-        }
+        };
+        Ok(permit?.into_owned(gates))
     }
 
     async fn attempt_here(

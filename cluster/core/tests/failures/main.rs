@@ -19,7 +19,7 @@
 //! | C13 | ambiguous transaction | here `store::c13`; `agent` (a lost resignation); `simulation` (lost replies); chaos: swallowed replies |
 //! | C14 | two leaders | here `moves::c14`; `simulation` (targets only by who leads); chaos: the pause scenarios |
 //! | C15 | stuck migration | here `moves::c15` (two); `simulation` (claims swallowed); chaos: the migration scenarios |
-//! | C16 | slow release | `shardlock/tests/closing.rs::the_deadline_revokes_what_is_left`; `runtime/tests/lifecycle.rs::a_stop_waits_for_turns_that_run` |
+//! | C16 | slow release | `shardlock/tests/closing.rs::the_deadline_revokes_what_is_left`, `shardlock/tests/holds.rs`; `runtime/tests/lifecycle.rs::a_stop_waits_for_turns_that_run` |
 //! | C17 | starved heartbeats, hanging driver | here `liveness::c17` (two); `simulation` (hangs, late hearts) |
 //! | C18 | herd on failover | here `moves::c18`; `core/tests/planner`; `greenroom-bench` `thousand` |
 //! | C19 | claim on a stale view | here `moves::c19`; `agent` (back before the release is answered); `simulation` (owners and epochs checked at each write) |
@@ -28,7 +28,7 @@
 //! | C22 | the store is down | here `store::c22`; `runtime/tests/failures.rs::a_long_outage_of_the_store_halts_the_cluster_and_kills_nobody`; chaos: all of etcd away |
 //! | C23 | store is full or slow | `agent` (a refusal that teaches nothing); `store_conformance` (a server that hangs) |
 //! | C24 | poison messages | `runtime/tests/lifecycle.rs::a_panic_loses_the_activation_and_nothing_else`, `runtime/tests/wire.rs` |
-//! | C25 | lock leaks on cancellation | `shardlock/tests/closing.rs::a_closer_leaves_no_trace`, `shardlock/tests/stress.rs` |
+//! | C25 | lock leaks on cancellation | `shardlock/tests/waiting.rs::dropping_a_wait_leaves_no_trace_at_any_moment`; `shardlock/tests/loom/cancelling.rs`; `shardlock/tests/stress.rs` |
 
 mod liveness;
 mod moves;

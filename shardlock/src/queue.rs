@@ -1,0 +1,94 @@
+//! Who holds a gate for writing, and who waits for it. Plain data under the lock of the desk.
+//!
+//! Everyone who waits has a ticket: a number that grows, so that the order of tickets is the order
+//! of arrival. A ticket ends when its owner collects the answer or gives up.
+
+use std::{collections::BTreeMap, panic::Location, task::Waker, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{Refused, gate::Entry};
+
+/// The number of a ticket, unique in its table. A hold has that of the ticket that it came from.
+pub(crate) type Ticket = u64;
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    /// Who holds the gate now.
+    pub(crate) holder: Option<Holder>,
+    /// Who waits to hold it. The first is next.
+    pub(crate) writers: BTreeMap<Ticket, Writer>,
+    /// Who waits to enter. All of them are let in together.
+    pub(crate) readers: BTreeMap<Ticket, Reader>,
+    /// What readers were told who have not come to hear it yet.
+    pub(crate) answered: BTreeMap<Ticket, Result<Entry, Refused>>,
+}
+
+/// What somebody wants to hold a gate for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim {
+    pub(crate) who: &'static str,
+    pub(crate) at: &'static Location<'static>,
+    /// Whether the gate is closed from the claim on, and readers are revoked at its deadline.
+    pub(crate) closes: bool,
+    /// How long the hold may last.
+    pub(crate) hold_max: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holder {
+    pub(crate) ticket: Ticket,
+    pub(crate) claim: Claim,
+    pub(crate) since: Instant,
+    /// When the hold is over, whatever the holder does. `None`: never.
+    pub(crate) overdue_at: Option<Instant>,
+    /// How many permits were taken away for it.
+    pub(crate) revoked: u32,
+}
+
+pub(crate) struct Writer {
+    pub(crate) claim: Claim,
+    pub(crate) waker: Option<Waker>,
+}
+
+pub(crate) struct Reader {
+    pub(crate) asked: Option<u64>,
+    pub(crate) waker: Option<Waker>,
+}
+
+impl Queue {
+    /// Whether nobody needs it any more.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.holder.is_none()
+            && self.writers.is_empty()
+            && self.readers.is_empty()
+            && self.answered.is_empty()
+    }
+
+    /// The hold that came from this ticket, while it lasts.
+    pub(crate) fn hold(&mut self, ticket: Ticket) -> Option<&mut Holder> {
+        self.holder.as_mut().filter(|holder| holder.ticket == ticket)
+    }
+
+    /// Lets the first writer hold the gate; the caller has seen to it that nobody is inside.
+    /// Answers with whom to wake.
+    pub(crate) fn seat_first(&mut self, now: Instant, revoked: u32) -> Option<Waker> {
+        debug_assert!(self.holder.is_none(), "two hold one gate");
+        let (ticket, Writer { claim, waker }) = self.writers.pop_first()?;
+        let overdue_at = now.checked_add(claim.hold_max);
+        self.holder = Some(Holder { ticket, claim, since: now, overdue_at, revoked });
+        waker
+    }
+
+    /// Answers every reader who waits. Adds whom to wake to `wakers`.
+    pub(crate) fn answer_readers(
+        &mut self,
+        wakers: &mut Vec<Waker>,
+        mut answer: impl FnMut(Option<u64>) -> Result<Entry, Refused>,
+    ) {
+        for (ticket, reader) in std::mem::take(&mut self.readers) {
+            self.answered.insert(ticket, answer(reader.asked));
+            wakers.extend(reader.waker);
+        }
+    }
+}
