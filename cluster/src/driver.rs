@@ -1,5 +1,6 @@
 //! Carries out what the agent decides.
 
+mod handoff;
 mod tasks;
 
 use std::collections::{BTreeSet, HashMap};
@@ -26,6 +27,7 @@ use crate::status::{Hosted, Leader, Status, StatusPhase};
 use crate::store::Store;
 use crate::told::Told;
 use crate::watcher::Watcher;
+use handoff::Handoff;
 
 /// What a handle asks of the driver.
 #[derive(Debug)]
@@ -241,7 +243,13 @@ impl Driver {
             Effect::StopBeating => self.heart.stop(),
             Effect::Open(shards) => self.open(&shards),
             Effect::Drain(shards) => {
-                drains.spawn(self.drain(shards));
+                let handoff = Handoff {
+                    gates: Arc::clone(&self.gates),
+                    activations: Arc::clone(&self.activations),
+                    patience: self.drain_deadline,
+                    events: self.events.clone(),
+                };
+                drains.spawn(handoff.run(shards));
             }
             Effect::Revoke(shards) => {
                 for shard in shards {

@@ -43,9 +43,10 @@ pub struct ClusterOptions {
     pub migration_timeout: Duration,
     /// How long running turns may take to end when a shard moves away; then they are revoked.
     pub drain_deadline: Duration,
-    /// How long the gate of a shard may be held for a handoff; longer than the drain deadline, which
-    /// the farewells of actors may take while it is held. Then the hold is revoked.
-    pub gate_hold_max: Duration,
+    /// How long the gate of a shard may be held for a handoff before the hold is revoked; longer than
+    /// the drain deadline, which the farewells of actors may take meanwhile. Three times that unless
+    /// set.
+    pub gate_hold_max: Option<Duration>,
     /// After how long a wait at a gate is worth a warning in the log.
     pub gate_wait_warning: Duration,
     /// How to wait after a failure of the store.
@@ -75,7 +76,7 @@ impl ClusterOptions {
             retry: Retry::default(),
             restore: None,
             drain_deadline: Duration::from_secs(10),
-            gate_hold_max: greenroom_shardlock::Options::default().hold_max,
+            gate_hold_max: None,
             gate_wait_warning: greenroom_shardlock::Options::default().warn_after,
             transactions_in_flight_max: 8,
             store,
@@ -134,11 +135,12 @@ pub(crate) fn check(options: &ClusterOptions, gates: &Gates) -> Result<(), Clust
             options.migration_timeout, options.drain_deadline
         )));
     }
-    if options.gate_hold_max <= options.drain_deadline {
+    let hold_max = gates.options().hold_max;
+    if hold_max <= options.drain_deadline {
         return Err(ClusterError::Contradiction(format!(
             "the longest hold of a gate ({:?}) must be longer than the drain deadline ({:?}), which \
              the farewells of actors may take while it is held",
-            options.gate_hold_max, options.drain_deadline
+            hold_max, options.drain_deadline
         )));
     }
     if options.retry.first.is_zero() || options.retry.max < options.retry.first {
@@ -156,7 +158,7 @@ pub(crate) fn check(options: &ClusterOptions, gates: &Gates) -> Result<(), Clust
 /// Histograms are told to the recorder that is installed by then.
 pub fn gates(options: &ClusterOptions) -> Gates {
     let patience = greenroom_shardlock::Options {
-        hold_max: options.gate_hold_max,
+        hold_max: options.gate_hold_max.unwrap_or(options.drain_deadline.saturating_mul(3)),
         warn_after: options.gate_wait_warning,
         on_wait: Some(on_wait(&options.node)),
         ..Default::default()

@@ -101,8 +101,8 @@ pub struct Config {
     /// 10 s.
     pub drain_deadline: Duration,
     /// `GREENROOM_GATE_HOLD_MAX`: how long the gate of a shard may be held for a handoff before it is
-    /// taken away from its holder; longer than the drain deadline, three times that unless set; 30 s.
-    pub gate_hold_max: Duration,
+    /// taken away from its holder; longer than the drain deadline; three times that unless set.
+    pub gate_hold_max: Option<Duration>,
     /// `GREENROOM_GATE_WAIT_WARNING`: after how long a wait at a gate is worth a warning in the log;
     /// 1 s.
     pub gate_wait_warning: Duration,
@@ -129,8 +129,6 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// How long a gate may be held unless it is said. Farewells may take one of them.
-const GATE_HOLD_IN_DRAIN_DEADLINES: u32 = 3;
 const HOUR: Duration = Duration::from_secs(3600);
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -202,7 +200,7 @@ impl Config {
             operator_token: None,
             restore_from: None,
             drain_deadline: Duration::from_secs(10),
-            gate_hold_max: GATE_HOLD_IN_DRAIN_DEADLINES * Duration::from_secs(10),
+            gate_hold_max: None,
             gate_wait_warning: Duration::from_secs(1),
             shutdown_timeout: Duration::from_secs(30),
             limits: CallLimits::default(),
@@ -246,7 +244,9 @@ impl Config {
         span("GREENROOM_MIGRATION_TIMEOUT", self.migration_timeout, MILLI, HOUR);
         span("GREENROOM_LOAD_REPORT_INTERVAL", self.load_report_interval, 100 * MILLI, HOUR);
         span("GREENROOM_DRAIN_DEADLINE", self.drain_deadline, MILLI, HOUR);
-        span("GREENROOM_GATE_HOLD_MAX", self.gate_hold_max, MILLI, HOUR);
+        if let Some(gate_hold_max) = self.gate_hold_max {
+            span("GREENROOM_GATE_HOLD_MAX", gate_hold_max, MILLI, HOUR);
+        }
         span("GREENROOM_GATE_WAIT_WARNING", self.gate_wait_warning, MILLI, HOUR);
         span("GREENROOM_SHUTDOWN_TIMEOUT", self.shutdown_timeout, MILLI, HOUR);
         span("GREENROOM_CALL_TIMEOUT", self.limits.call_timeout, MILLI, HOUR);
@@ -269,11 +269,14 @@ impl Config {
                 self.migration_timeout, self.drain_deadline
             ));
         }
-        if self.gate_hold_max <= self.drain_deadline {
+        if let Some(gate_hold_max) = self.gate_hold_max
+            && gate_hold_max <= self.drain_deadline
+        {
             complaints.push(format!(
-                "GREENROOM_GATE_HOLD_MAX ({:?}) must be longer than GREENROOM_DRAIN_DEADLINE ({:?}), \
-                 which the farewells of actors may take while the gate is held",
-                self.gate_hold_max, self.drain_deadline
+                "GREENROOM_GATE_HOLD_MAX ({gate_hold_max:?}) must be longer than \
+                 GREENROOM_DRAIN_DEADLINE ({:?}), which the farewells of actors may take while the \
+                 gate is held",
+                self.drain_deadline
             ));
         }
         if self.store_retry_max < self.store_retry_first {

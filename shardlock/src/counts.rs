@@ -4,7 +4,7 @@ use crate::{gate::Gate, sync::Ordering::Acquire};
 
 /// What has happened at the gates of a table, and how they stand. Every attempt is counted once,
 /// when it ends: with a permit or guard, or refused, which includes that its deadline passed or that
-/// its future was dropped.
+/// its future was dropped before it was given anything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -19,6 +19,9 @@ pub struct Counts {
     pub writes_refused: u64,
     /// Write guards that were revoked because they were held for too long.
     pub holds_revoked: u64,
+    /// Permits that were revoked because they were out at the deadline of a
+    /// [`close`](crate::Gates::close).
+    pub permits_revoked: u64,
     /// Permits that are out.
     pub permits: u64,
     /// Write guards that are held.
@@ -45,7 +48,7 @@ impl Counts {
         let with_queue = gate.look(|queue| Self {
             guards: queue.holder.is_some().into(),
             readers_waiting: queue.readers.len() as u64,
-            writers_waiting: queue.writers.len() as u64,
+            writers_waiting: queue.writers_waiting() as u64,
             ..counts
         });
         with_queue.unwrap_or(counts)
@@ -58,6 +61,7 @@ impl Counts {
             writes: self.writes + other.writes,
             writes_refused: self.writes_refused + other.writes_refused,
             holds_revoked: self.holds_revoked + other.holds_revoked,
+            permits_revoked: self.permits_revoked + other.permits_revoked,
             permits: self.permits + other.permits,
             guards: self.guards + other.guards,
             readers_waiting: self.readers_waiting + other.readers_waiting,

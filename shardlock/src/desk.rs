@@ -20,6 +20,12 @@
 //! who waits keeps new readers out, so readers can't starve it. When its phase ends, because it lets
 //! go, is revoked or gives up, all readers who wait by then are let in before the next writer, so
 //! writers can't starve them either. Writers are served in the order of their arrival.
+//!
+//! # When a hold begins to count
+//!
+//! A writer is seated by whoever finds the gate free, which may be long before the writer is polled
+//! and told. The time of its hold begins anew then, so that a slow executor costs nobody a hold. A
+//! writer who never comes to hear of it loses the hold all the same when its time is up.
 
 use std::task::{Poll, Waker};
 
@@ -28,7 +34,7 @@ use tokio::time::Instant;
 use crate::{
     GateState, OpenError, Refused,
     gate::{Entry, Gate},
-    queue::{Claim, Holder, Queue, Reader, Ticket, Writer},
+    queue::{Claim, Holder, Queue, Reader, Ticket},
     sync::{
         AtomicU64, MutexGuard,
         Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -47,6 +53,15 @@ pub(crate) enum Forced {
     Holds { revoked: u32 },
     /// Another one holds it, or is before it.
     InTheWay,
+}
+
+/// Why a ticket leads to no hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// The gate was taken away from everybody.
+    Revoked,
+    /// The hold was over before its owner came to hear of it.
+    Missed,
 }
 
 /// How reading begins.
@@ -104,8 +119,7 @@ impl Gate {
             desk.close();
             if let Some(queue) = &mut desk.desk.0 {
                 queue.holder = None;
-                let writers = std::mem::take(&mut queue.writers).into_values();
-                desk.wakers.extend(writers.filter_map(|writer| writer.waker));
+                desk.wakers.extend(queue.remove_writers());
             }
             let permits = desk.void_permits();
             self.word.fetch_and(!Word::WRITER, AcqRel);
@@ -113,8 +127,8 @@ impl Gate {
         })
     }
 
-    /// Takes a ticket for writing; `None` if as many wait already. It holds the gate at once if that
-    /// is free: [`Gate::poll_write`] tells.
+    /// Takes a ticket for writing; `None` if it would have to wait and as many wait already. It holds
+    /// the gate at once if that is free: [`Gate::poll_write`] tells.
     pub(crate) fn begin_write(
         &self,
         now: Instant,
@@ -126,52 +140,60 @@ impl Gate {
             if claim.closes {
                 desk.close();
             }
-            let queue = desk.queue();
-            if queue.writers.len() >= waiting_max {
-                return None;
-            }
             // Drawn under the lock, so that within one gate the numbers grow.
             let ticket = tickets.fetch_add(1, Relaxed);
-            queue.writers.insert(ticket, Writer { claim, waker: None });
-            desk.gate.word.fetch_or(Word::WRITER, AcqRel);
+            desk.queue().add_writer(ticket, claim);
+            self.word.fetch_or(Word::WRITER, AcqRel);
             desk.settle();
+            if desk.queue().writers_waiting() > waiting_max {
+                desk.leave_line(ticket);
+                return None;
+            }
             Some(ticket)
         })
     }
 
-    /// Whether the ticket holds the gate by now, and how many permits were taken away for it;
-    /// `Ready(None)` if the gate was revoked.
+    /// Whether the ticket holds the gate by now, and how many permits were taken away for it.
     pub(crate) fn poll_write(
         &self,
         now: Instant,
         ticket: Ticket,
         waker: Waker,
-    ) -> Poll<Option<u32>> {
+    ) -> Poll<Result<u32, Lost>> {
+        let mut waker = Some(waker);
         self.at_desk(now, |desk| {
             if let Some(holder) = desk.hold(ticket) {
-                return Poll::Ready(Some(holder.revoked));
-            }
-            match desk.queue().writers.get_mut(&ticket) {
-                Some(writer) => {
-                    let former = writer.waker.replace(waker);
-                    desk.spent.extend(former);
-                    Poll::Pending
+                if !holder.told {
+                    (holder.told, holder.since) = (true, now);
+                    holder.overdue_at = now.checked_add(holder.claim.hold_max);
                 }
-                None => Poll::Ready(None),
+                return Poll::Ready(Ok(holder.revoked));
             }
+            let Some(queue) = &mut desk.desk.0 else { return Poll::Ready(Err(Lost::Revoked)) };
+            if queue.waits_to_write(ticket) {
+                let former = waker.take().and_then(|waker| queue.set_writer_waker(ticket, waker));
+                desk.spent.extend(former);
+                return Poll::Pending;
+            }
+            let missed = queue.missed.remove(&ticket);
+            Poll::Ready(Err(if missed { Lost::Missed } else { Lost::Revoked }))
         })
     }
 
     /// For a closer whose deadline has passed: revokes the permits that are in its way.
     pub(crate) fn force_write(&self, now: Instant, ticket: Ticket) -> Forced {
         self.at_desk(now, |desk| {
-            if desk.holder().is_none() && desk.queue().writers.contains_key(&ticket) {
+            let waits = |queue: &Queue| queue.holder.is_none() && queue.waits_to_write(ticket);
+            if desk.desk.0.as_deref().is_some_and(waits) {
                 let revoked = desk.void_permits();
                 let waker = desk.queue().seat_first(now, revoked);
                 desk.wakers.extend(waker);
             }
             match desk.hold(ticket) {
-                Some(holder) => Forced::Holds { revoked: holder.revoked },
+                Some(holder) => {
+                    holder.told = true;
+                    Forced::Holds { revoked: holder.revoked }
+                }
                 None => Forced::InTheWay,
             }
         })
@@ -184,16 +206,13 @@ impl Gate {
                 desk.end_hold();
                 return true;
             }
-            let queue = desk.queue();
-            let was_next =
-                queue.writers.first_key_value().is_some_and(|(first, _)| *first == ticket);
-            let Some(writer) = queue.writers.remove(&ticket) else { return false };
-            desk.spent.extend(writer.waker);
-            if was_next && desk.holder().is_none() {
-                // It was the one that kept readers waiting.
-                desk.end_phase();
+            let Some(queue) = &mut desk.desk.0 else { return false };
+            queue.missed.remove(&ticket);
+            let waits = queue.waits_to_write(ticket);
+            if waits {
+                desk.leave_line(ticket);
             }
-            true
+            waits
         })
     }
 
@@ -218,6 +237,9 @@ impl Gate {
             let holder = *desk.holder()?;
             let overdue = holder.overdue_at.is_some_and(|overdue_at| overdue_at <= now);
             overdue.then(|| {
+                if !holder.told {
+                    desk.queue().missed.insert(holder.ticket);
+                }
                 desk.end_hold();
                 holder
             })
@@ -260,32 +282,32 @@ impl Gate {
         ticket: Ticket,
         waker: Waker,
     ) -> Poll<Result<Entry, Refused>> {
+        let mut waker = Some(waker);
         self.at_desk(now, |desk| {
             let queue = desk.queue();
             if let Some(answer) = queue.answered.remove(&ticket) {
                 return Poll::Ready(answer);
             }
             let reader = queue.readers.get_mut(&ticket).expect("a ticket is answered once");
-            let former = reader.waker.replace(waker);
+            let former = std::mem::replace(&mut reader.waker, waker.take());
             desk.spent.extend(former);
             Poll::Pending
         })
     }
 
-    /// Ends the waiting of a reader. What it was given meanwhile is given back.
+    /// Ends the waiting of a reader who has not come to hear the answer. What it was given is given
+    /// back; if it was given nothing, that counts as refused.
     pub(crate) fn end_read(&self, now: Instant, ticket: Ticket) {
         let answer = self.at_desk(now, |desk| {
-            let queue = desk.queue();
-            if let Some(reader) = queue.readers.remove(&ticket) {
-                desk.spent.extend(reader.waker);
-                return None;
-            }
+            let queue = desk.desk.0.as_mut()?;
+            let reader = queue.readers.remove(&ticket);
+            desk.spent.extend(reader.and_then(|reader| reader.waker));
             queue.answered.remove(&ticket)
         });
-        if let Some(Ok(entry)) = answer
-            && self.leave(entry.word)
-        {
-            self.settle(now);
+        match answer {
+            Some(Ok(entry)) if self.leave(entry.word) => self.settle(now),
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => self.count_refused(),
         }
     }
 
@@ -305,6 +327,14 @@ impl Gate {
     /// Looks at who holds the gate and who waits, without settling anything.
     pub(crate) fn look<T>(&self, what: impl FnOnce(&Queue) -> T) -> Option<T> {
         self.desk.lock().0.as_deref().map(what)
+    }
+
+    /// Whether the time of the hold is up. Does not wait for the lock: if somebody is at the desk, it
+    /// is not known.
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        let Some(desk) = self.desk.try_lock() else { return false };
+        let overdue_at = desk.0.as_ref().and_then(|queue| queue.holder?.overdue_at);
+        overdue_at.is_some_and(|overdue_at| overdue_at <= now)
     }
 
     /// Does something under the lock, then wakes those whom it concerns.
@@ -357,7 +387,7 @@ impl AtDesk<'_> {
     fn settle(&mut self) {
         let Some(queue) = &mut self.desk.0 else { return };
         if queue.holder.is_none()
-            && !queue.writers.is_empty()
+            && queue.writers_waiting() > 0
             && self.gate.word(Acquire).permits() == 0
         {
             self.wakers.extend(queue.seat_first(self.now, 0));
@@ -393,6 +423,18 @@ impl AtDesk<'_> {
         }
     }
 
+    /// A writer gives up waiting.
+    fn leave_line(&mut self, ticket: Ticket) {
+        let queue = self.queue();
+        let was_first = queue.is_first(ticket);
+        let waker = queue.remove_writer(ticket);
+        self.spent.extend(waker);
+        if was_first && self.holder().is_none() {
+            // It was the one that kept readers waiting.
+            self.end_phase();
+        }
+    }
+
     fn end_hold(&mut self) {
         self.queue().holder = None;
         self.end_phase();
@@ -400,7 +442,7 @@ impl AtDesk<'_> {
 
     /// A writer's phase is over: now the readers, then the next writer.
     fn end_phase(&mut self) {
-        if self.queue().writers.values().any(|writer| writer.claim.closes) {
+        if self.queue().has_closer() {
             // Whoever had the gate has opened it after somebody else closed it for itself.
             self.close();
         }
@@ -416,7 +458,7 @@ impl AtDesk<'_> {
         let epoch = self.gate.epoch.load(Relaxed);
         let fits = |asked: Option<u64>| asked.is_none_or(|asked| asked == epoch);
         let queue = self.queue();
-        let no_writer = queue.writers.is_empty();
+        let no_writer = queue.writers_waiting() == 0;
         let fitting = queue.readers.values().filter(|reader| fits(reader.asked)).count();
         let mut seen = self.word();
         let (word, mut admitted) = loop {

@@ -127,6 +127,11 @@ pub enum WriteError {
         /// The shard of the gate.
         shard: u32,
     },
+    /// The guard was ready, but the future was not polled for as long as a gate may be held.
+    Missed {
+        /// The shard of the gate.
+        shard: u32,
+    },
 }
 
 impl fmt::Display for WriteError {
@@ -139,6 +144,9 @@ impl fmt::Display for WriteError {
                 write!(f, "too many writers wait for the gate of shard {shard}")
             }
             Self::Revoked { shard } => write!(f, "the gate of shard {shard} was revoked"),
+            Self::Missed { shard } => {
+                write!(f, "the guard of shard {shard} was ready, and not collected in time")
+            }
         }
     }
 }
@@ -169,9 +177,9 @@ pub enum Blocker {
 impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Readers { permits } => write!(f, "{permits} permits are out"),
-            Self::Writer { who, at, held } => write!(f, "held for `{who}` ({at}) since {held:?}"),
-            Self::Nothing => write!(f, "free by now"),
+            Self::Readers { permits } => write!(f, "permits are out, {permits}"),
+            Self::Writer { who, at, held } => write!(f, "`{who}` ({at}) has held it for {held:?}"),
+            Self::Nothing => write!(f, "it is free by now"),
         }
     }
 }

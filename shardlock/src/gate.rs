@@ -13,8 +13,7 @@
 //! *Writing before entering.* A writer lets go by a change of the word that releases; entering
 //! acquires it.
 //!
-//! *The epoch.* It is stored only while nobody is inside and nobody gets in (the gate is closed, or
-//! a writer holds it), and before the word that begins a new generation `g + 1` is stored with
+//! *The epoch.* It is stored only while the gate is closed with nobody inside, and before the word that begins a new generation `g + 1` is stored with
 //! release. A caller who acquired an open word of generation `g` thus reads the epoch of `g` or a
 //! later one. Suppose that it is a later one. The load acquires that store, so everything before it
 //! is visible, including the word that barred `g`; and after the store comes `g + 1`, so a word of
@@ -157,10 +156,10 @@ impl Gate {
         self.word(Acquire).same_generation(entered)
     }
 
-    /// Whether the gate is closed with somebody still inside.
-    pub(crate) fn is_closing(&self) -> bool {
+    /// Whether the gate is barred with somebody still inside.
+    pub(crate) fn is_draining(&self) -> bool {
         let word = self.word(Acquire);
-        word.is_closed() && !word.is_drained()
+        word.is_barred() && word.permits() > 0
     }
 
     /// How many have entered, and how many were refused, since the gate was made. May lag by

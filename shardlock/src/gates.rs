@@ -39,6 +39,7 @@ pub(crate) struct Tally {
     pub(crate) writes: AtomicU64,
     pub(crate) writes_refused: AtomicU64,
     pub(crate) holds_revoked: AtomicU64,
+    pub(crate) permits_revoked: AtomicU64,
 }
 
 impl Gates {
@@ -57,6 +58,12 @@ impl Gates {
             tickets: AtomicU64::new(1),
             tally: Tally::default(),
         }
+    }
+
+    /// How patient it is.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// How many gates there are.
@@ -120,20 +127,20 @@ impl Gates {
         asked: Option<u64>,
         refused: Refused,
     ) -> Result<Permit<'a>, Refused> {
-        let again = if refused == Refused::Busy && self.end_overdue(shard, Instant::now()) {
-            gate.enter(asked)
-        } else {
-            Err(refused)
+        let overdue = refused == Refused::Busy && {
+            let now = Instant::now();
+            gate.is_overdue(now) && self.end_overdue(shard, now)
         };
+        let again = if overdue { gate.enter(asked) } else { Err(refused) };
         let entry = again.inspect_err(|_| gate.count_refused())?;
         Ok(Permit::new(gate, shard, entry))
     }
 
-    /// Whether a gate is closed with permits still out. Like [`Self::enter`] it takes no lock, and
-    /// there is no such gate beyond the table.
+    /// Whether permits of a gate are out that somebody waits for: the gate is closed, or a writer
+    /// wants it. Like [`Self::enter`] it takes no lock, and there is no such gate beyond the table.
     #[must_use]
-    pub fn is_closing(&self, shard: u32) -> bool {
-        self.find(shard).is_some_and(Gate::is_closing)
+    pub fn is_draining(&self, shard: u32) -> bool {
+        self.find(shard).is_some_and(Gate::is_draining)
     }
 
     /// Opens a closed gate. The last epoch may come again: so is a handoff called off.
@@ -182,6 +189,7 @@ impl Gates {
             writes: self.tally.writes.load(Relaxed),
             writes_refused: self.tally.writes_refused.load(Relaxed),
             holds_revoked: self.tally.holds_revoked.load(Relaxed),
+            permits_revoked: self.tally.permits_revoked.load(Relaxed),
             ..Counts::default()
         };
         self.gates.iter().map(Counts::of_gate).fold(tally, Counts::add)
@@ -190,7 +198,7 @@ impl Gates {
     /// Revokes write guards that are held for too long, for as long as it is polled.
     ///
     /// Without it they are revoked as well, but only when somebody comes to their gate: whoever waits
-    /// or is refused there, and the holder itself. With it they are revoked within a second, and the
+    /// there or finds it busy, and the holder itself. With it they are revoked within a second, and the
     /// log tells of a holder that nobody waits for, too.
     ///
     /// Must be awaited inside a tokio runtime with time enabled.

@@ -10,8 +10,8 @@ use crate::{
     queue::{Claim, Ticket},
 };
 
-/// A gate held for writing: nobody is inside, and only its holder may open or close the gate.
-/// Dropping it lets the gate go as it is, open or closed.
+/// A gate held for writing: nobody is inside, and only its holder may open the gate. Dropping it lets
+/// the gate go as it is, open or closed.
 ///
 /// A guard may be **revoked**: because it was held for longer than
 /// [`Options::hold_max`](crate::Options::hold_max), or because the owner of the table

@@ -9,10 +9,10 @@ use crate::{
     sync::Ordering::{Acquire, Relaxed},
 };
 
-/// One attempt that may have to wait. Counts and tells how it ended when it is dropped.
+/// One attempt that may have to wait. Tells how it ended when it is dropped.
 pub(crate) struct Patience<'a> {
-    gates: &'a Gates,
-    shard: u32,
+    pub(crate) gates: &'a Gates,
+    pub(crate) shard: u32,
     side: Side,
     deadline: Instant,
     /// When the waiting began, if it had to.
@@ -34,8 +34,11 @@ impl<'a> Patience<'a> {
         self.began = Some(began);
         let mut warn_at = began.checked_add(self.gates.options.warn_after);
         loop {
-            let overdue_at = self.holder_overdue_at();
-            let look_at = [warn_at, overdue_at].into_iter().flatten().fold(self.deadline, Ord::min);
+            // Nobody tells those who wait that another one holds the gate now, who may be stuck in
+            // its turn: so they look now and then.
+            let again_at = Instant::now().checked_add(self.gates.options.hold_max);
+            let look_at = [warn_at, self.holder_overdue_at(), again_at];
+            let look_at = look_at.into_iter().flatten().fold(self.deadline, Ord::min);
             if let Ok(answer) = timeout_at(look_at, &mut *waiting).await {
                 return Some(answer);
             }
@@ -66,14 +69,11 @@ impl<'a> Patience<'a> {
 
 impl Drop for Patience<'_> {
     fn drop(&mut self) {
-        let granted = self.end == WaitEnd::Granted;
-        match self.side {
-            Side::Read if !granted => self.gates.gate(self.shard).count_refused(),
-            Side::Read => {}
-            Side::Write => {
-                self.gates.tally.writes.fetch_add(1, Relaxed);
-                self.gates.tally.writes_refused.fetch_add(u64::from(!granted), Relaxed);
-            }
+        // Readers are counted at their gate.
+        if self.side == Side::Write {
+            let refused = u64::from(self.end != WaitEnd::Granted);
+            self.gates.tally.writes.fetch_add(1, Relaxed);
+            self.gates.tally.writes_refused.fetch_add(refused, Relaxed);
         }
         if let (Some(began), Some(on_wait)) = (self.began, &self.gates.options.on_wait) {
             let lasted = began.elapsed();

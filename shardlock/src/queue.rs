@@ -3,7 +3,12 @@
 //! Everyone who waits has a ticket: a number that grows, so that the order of tickets is the order
 //! of arrival. A ticket ends when its owner collects the answer or gives up.
 
-use std::{collections::BTreeMap, panic::Location, task::Waker, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::Location,
+    task::Waker,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -17,7 +22,11 @@ pub(crate) struct Queue {
     /// Who holds the gate now.
     pub(crate) holder: Option<Holder>,
     /// Who waits to hold it. The first is next.
-    pub(crate) writers: BTreeMap<Ticket, Writer>,
+    writers: BTreeMap<Ticket, Writer>,
+    /// How many of them close the gate.
+    closers: usize,
+    /// Whose hold was over before its owner came to hear of it.
+    pub(crate) missed: BTreeSet<Ticket>,
     /// Who waits to enter. All of them are let in together.
     pub(crate) readers: BTreeMap<Ticket, Reader>,
     /// What readers were told who have not come to hear it yet.
@@ -44,11 +53,13 @@ pub(crate) struct Holder {
     pub(crate) overdue_at: Option<Instant>,
     /// How many permits were taken away for it.
     pub(crate) revoked: u32,
+    /// Whether the owner of the ticket knows.
+    pub(crate) told: bool,
 }
 
-pub(crate) struct Writer {
-    pub(crate) claim: Claim,
-    pub(crate) waker: Option<Waker>,
+struct Writer {
+    claim: Claim,
+    waker: Option<Waker>,
 }
 
 pub(crate) struct Reader {
@@ -61,6 +72,7 @@ impl Queue {
     pub(crate) fn is_idle(&self) -> bool {
         self.holder.is_none()
             && self.writers.is_empty()
+            && self.missed.is_empty()
             && self.readers.is_empty()
             && self.answered.is_empty()
     }
@@ -75,9 +87,52 @@ impl Queue {
     pub(crate) fn seat_first(&mut self, now: Instant, revoked: u32) -> Option<Waker> {
         debug_assert!(self.holder.is_none(), "two hold one gate");
         let (ticket, Writer { claim, waker }) = self.writers.pop_first()?;
+        self.closers -= usize::from(claim.closes);
         let overdue_at = now.checked_add(claim.hold_max);
-        self.holder = Some(Holder { ticket, claim, since: now, overdue_at, revoked });
+        let holder = Holder { ticket, claim, since: now, overdue_at, revoked, told: false };
+        self.holder = Some(holder);
         waker
+    }
+
+    pub(crate) fn writers_waiting(&self) -> usize {
+        self.writers.len()
+    }
+
+    /// Whether any of those who wait to write closes the gate.
+    pub(crate) fn has_closer(&self) -> bool {
+        self.closers > 0
+    }
+
+    /// Whether this ticket waits to write, and is the next to do so.
+    pub(crate) fn is_first(&self, ticket: Ticket) -> bool {
+        self.writers.first_key_value().is_some_and(|(first, _)| *first == ticket)
+    }
+
+    pub(crate) fn waits_to_write(&self, ticket: Ticket) -> bool {
+        self.writers.contains_key(&ticket)
+    }
+
+    pub(crate) fn add_writer(&mut self, ticket: Ticket, claim: Claim) {
+        self.closers += usize::from(claim.closes);
+        self.writers.insert(ticket, Writer { claim, waker: None });
+    }
+
+    /// Whom to wake when the ticket's turn comes. Answers with who was to be woken before.
+    pub(crate) fn set_writer_waker(&mut self, ticket: Ticket, waker: Waker) -> Option<Waker> {
+        self.writers.get_mut(&ticket)?.waker.replace(waker)
+    }
+
+    /// Takes a writer out of the line; answers with its waker.
+    pub(crate) fn remove_writer(&mut self, ticket: Ticket) -> Option<Waker> {
+        let writer = self.writers.remove(&ticket)?;
+        self.closers -= usize::from(writer.claim.closes);
+        writer.waker
+    }
+
+    /// Takes all writers out of the line.
+    pub(crate) fn remove_writers(&mut self) -> impl Iterator<Item = Waker> {
+        self.closers = 0;
+        std::mem::take(&mut self.writers).into_values().filter_map(|writer| writer.waker)
     }
 
     /// Answers every reader who waits. Adds whom to wake to `wakers`.

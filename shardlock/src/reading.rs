@@ -53,13 +53,12 @@ impl Gates {
             BegunRead::Waits(ticket) => Reading::new(gate, ticket),
         };
         let mut patience = Patience::new(self, shard, Side::Read, deadline);
-        let answer = patience.wait(&mut reading).await;
-        patience.end = match answer {
-            Some(Ok(_)) => WaitEnd::Granted,
-            Some(Err(_)) => WaitEnd::Refused,
-            None => WaitEnd::TimedOut,
+        let Some(answer) = patience.wait(&mut reading).await else {
+            patience.end = WaitEnd::TimedOut;
+            return Err(Refused::Busy);
         };
-        let entry = answer.unwrap_or(Err(Refused::Busy))?;
+        patience.end = if answer.is_ok() { WaitEnd::Granted } else { WaitEnd::Refused };
+        let entry = answer.inspect_err(|_| gate.count_refused())?;
         Ok(Permit::new(gate, shard, entry))
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     Refused,
-    desk::Forced,
+    desk::{Forced, Lost},
     gate::{Entry, Gate},
     queue::Ticket,
 };
@@ -23,7 +23,7 @@ pub(crate) struct Reading<'a> {
 }
 
 /// A writer who waits. Ends with how many permits were taken away for the hold that its ticket has
-/// now, which the owner must see to it is ended; with `None` if the gate was revoked.
+/// now, which the owner must see to it is ended.
 pub(crate) struct Writing<'a> {
     gate: &'a Gate,
     ticket: Ticket,
@@ -45,7 +45,8 @@ impl<'a> Writing<'a> {
         self.ticket
     }
 
-    /// Takes the gate if only readers are in the way; else the waiting is over without it.
+    /// Revokes the permits that are out if nobody holds the gate, and takes it if no other writer is
+    /// before; else the waiting is over without it.
     pub(crate) fn force(mut self) -> Forced {
         let forced = self.gate.force_write(Instant::now(), self.ticket);
         self.answered = matches!(forced, Forced::Holds { .. });
@@ -64,7 +65,7 @@ impl Future for Reading<'_> {
 }
 
 impl Future for Writing<'_> {
-    type Output = Option<u32>;
+    type Output = Result<u32, Lost>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = self.gate.poll_write(Instant::now(), self.ticket, cx.waker().clone());

@@ -5,7 +5,11 @@ use std::panic::Location;
 use tokio::time::Instant;
 
 use crate::{
-    Gates, Side, WaitEnd, WriteError, WriteGuard, desk::Forced, patience::Patience, queue::Claim,
+    Gates, Side, WaitEnd, WriteError, WriteGuard,
+    desk::{Forced, Lost},
+    patience::Patience,
+    queue::Claim,
+    sync::Ordering::Relaxed,
     waiting::Writing,
 };
 
@@ -13,8 +17,7 @@ impl Gates {
     /// Holds a gate alone, as soon as nobody is inside, or gives up at the deadline. `who` tells in
     /// logs and errors what the gate is held for.
     ///
-    /// Readers that come meanwhile wait or are refused as busy; the gate is closed only by the
-    /// guard. Writers are served in the order in which they began to wait. Dropping the future ends
+    /// Readers that come meanwhile wait or are refused as busy. Writers are served in the order in which they began to wait. Dropping the future ends
     /// the waiting. Must be awaited inside a tokio runtime with time enabled.
     ///
     /// # Errors
@@ -29,10 +32,7 @@ impl Gates {
     ) -> impl Future<Output = Result<WriteGuard<'_>, WriteError>> + Send {
         self.gate(shard);
         let claim = self.claim(who, Location::caller(), false);
-        async move {
-            let begun = self.begin_write(shard, claim);
-            self.wait_to_write(shard, claim, begun?, deadline).await
-        }
+        async move { self.begin_write(shard, claim, deadline)?.guard().await }
     }
 
     /// Closes a gate and holds it: nobody enters from the moment of this call, polled or not, and the
@@ -54,8 +54,8 @@ impl Gates {
         deadline: Instant,
     ) -> impl Future<Output = Result<WriteGuard<'_>, WriteError>> + Send {
         let claim = self.claim(who, Location::caller(), true);
-        let begun = self.begin_write(shard, claim);
-        async move { self.wait_to_write(shard, claim, begun?, deadline).await }
+        let begun = self.begin_write(shard, claim, deadline);
+        async move { begun?.guard().await }
     }
 
     /// Holds many gates, all of them or none, within one deadline. The guards come in the order of
@@ -86,8 +86,7 @@ impl Gates {
             let patient = Claim { hold_max: claim.hold_max.saturating_add(gathering), ..claim };
             let mut guards = Vec::with_capacity(shards.len());
             for shard in shards {
-                let begun = self.begin_write(shard, patient);
-                guards.push(self.wait_to_write(shard, patient, begun?, deadline).await?);
+                guards.push(self.begin_write(shard, patient, deadline)?.guard().await?);
             }
             let now = Instant::now();
             match guards.iter().find(|guard: &&WriteGuard<'_>| !guard.restart(now, claim)) {
@@ -101,49 +100,53 @@ impl Gates {
         Claim { who, at, closes, hold_max: self.options.hold_max }
     }
 
-    fn begin_write(&self, shard: u32, claim: Claim) -> Result<Writing<'_>, WriteError> {
+    fn begin_write(
+        &self,
+        shard: u32,
+        claim: Claim,
+        deadline: Instant,
+    ) -> Result<Attempt<'_>, WriteError> {
         let (gate, now) = (self.gate(shard), Instant::now());
         self.end_overdue(shard, now);
+        let mut patience = Patience::new(self, shard, Side::Write, deadline);
         match gate.begin_write(now, &self.tickets, claim, self.options.waiting_max) {
-            Some(ticket) => Ok(Writing::new(gate, ticket)),
+            Some(ticket) => Ok(Attempt { claim, writing: Writing::new(gate, ticket), patience }),
             None => {
-                Patience::new(self, shard, Side::Write, now).end = WaitEnd::Refused;
+                patience.end = WaitEnd::Refused;
                 Err(WriteError::Full { shard })
             }
         }
     }
+}
 
-    async fn wait_to_write<'a>(
-        &'a self,
-        shard: u32,
-        claim: Claim,
-        mut writing: Writing<'a>,
-        deadline: Instant,
-    ) -> Result<WriteGuard<'a>, WriteError> {
-        let ticket = writing.ticket();
-        let mut patience = Patience::new(self, shard, Side::Write, deadline);
-        let held = match patience.wait(&mut writing).await {
-            Some(Some(revoked)) => Ok(revoked),
-            Some(None) => Err((WaitEnd::Refused, WriteError::Revoked { shard })),
+/// One that has a ticket.
+struct Attempt<'a> {
+    claim: Claim,
+    writing: Writing<'a>,
+    patience: Patience<'a>,
+}
+
+impl<'a> Attempt<'a> {
+    async fn guard(self) -> Result<WriteGuard<'a>, WriteError> {
+        let Self { claim, mut writing, mut patience } = self;
+        let (gates, shard, ticket) = (patience.gates, patience.shard, writing.ticket());
+        let (end, result) = match patience.wait(&mut writing).await {
+            Some(Ok(revoked)) => (WaitEnd::Granted, Ok(revoked)),
+            Some(Err(Lost::Revoked)) => (WaitEnd::Refused, Err(WriteError::Revoked { shard })),
+            Some(Err(Lost::Missed)) => (WaitEnd::Refused, Err(WriteError::Missed { shard })),
             None => {
-                let blocker = self.blocker(shard);
-                let too_late = (WaitEnd::TimedOut, WriteError::TimedOut { shard, blocker });
-                let forced = if claim.closes { writing.force() } else { Forced::InTheWay };
-                match forced {
-                    Forced::Holds { revoked } => Ok(revoked),
-                    Forced::InTheWay => Err(too_late),
+                let blocker = gates.blocker(shard);
+                match if claim.closes { writing.force() } else { Forced::InTheWay } {
+                    Forced::Holds { revoked } => (WaitEnd::Granted, Ok(revoked)),
+                    Forced::InTheWay => {
+                        (WaitEnd::TimedOut, Err(WriteError::TimedOut { shard, blocker }))
+                    }
                 }
             }
         };
-        match held {
-            Ok(revoked) => {
-                patience.end = WaitEnd::Granted;
-                Ok(WriteGuard::new(self, shard, ticket, revoked))
-            }
-            Err((end, error)) => {
-                patience.end = end;
-                Err(error)
-            }
-        }
+        patience.end = end;
+        let revoked = result?;
+        gates.tally.permits_revoked.fetch_add(revoked.into(), Relaxed);
+        Ok(WriteGuard::new(gates, shard, ticket, revoked))
     }
 }

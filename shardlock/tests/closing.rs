@@ -24,12 +24,12 @@ async fn a_gate_is_closed_from_the_call_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gate_that_is_closing_lets_in_who_is_waited_for_until_it_is_drained() {
+async fn a_gate_that_is_draining_lets_in_who_is_waited_for_until_it_is_drained() {
     let gates = opened();
-    assert!(!gates.is_closing(0));
+    assert!(!gates.is_draining(0));
     let outer = gates.enter(0).unwrap();
     let mut handoff = Box::pin(close(&gates, HOUR));
-    assert!(gates.is_closing(0));
+    assert!(gates.is_draining(0));
     let older = gates.enter_beside(0, Some(0)).err();
     assert_eq!(older, Some(Refused::Epoch { asked: 0, current: 1 }));
     let inner = gates.enter_beside(0, Some(1)).unwrap();
@@ -41,7 +41,7 @@ async fn a_gate_that_is_closing_lets_in_who_is_waited_for_until_it_is_drained() 
     let guard = handoff.await.unwrap();
     assert_eq!(guard.revoked_permits(), 0);
     assert_eq!(gates.enter_beside(0, None).err(), Some(Refused::Closed));
-    assert!(!gates.is_closing(0));
+    assert!(!gates.is_draining(0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,7 +50,7 @@ async fn a_revoked_gate_lets_nobody_in_who_is_waited_for() {
     let outer = gates.enter(0).unwrap();
     assert_eq!(gates.revoke(0), 1);
     assert_eq!(gates.enter_beside(0, None).err(), Some(Refused::Closed));
-    assert!(!gates.is_closing(0) && !outer.is_valid());
+    assert!(!gates.is_draining(0) && !outer.is_valid());
 }
 
 #[tokio::test(start_paused = true)]

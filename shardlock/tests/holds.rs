@@ -81,6 +81,52 @@ async fn readers_wait_for_a_stuck_writer_only_as_long_as_it_may_hold() {
     assert!(now.elapsed() < HOLD_MAX + SECOND);
 }
 
+/// Whoever waits must find a holder that came after it has looked, too.
+#[tokio::test(start_paused = true)]
+async fn a_waiter_finds_a_stuck_holder_whose_turn_came_before_its_own() {
+    let gates = opened();
+    let now = Instant::now();
+    let permit = gates.enter(0).unwrap();
+    let mut stuck = Box::pin(gates.write(0, "claim", now + HOUR));
+    assert!(timeout(SECOND, &mut stuck).await.is_err());
+    let ((), (), _stuck) = join!(
+        async { drop(gates.read(0, now + HOUR).await.unwrap()) },
+        async { drop(gates.write(0, "handoff", now + HOUR).await.unwrap()) },
+        async {
+            // After the warning, with no reason to look again before the deadline.
+            sleep(2 * WARN_AFTER).await;
+            drop(permit);
+            stuck.await.unwrap()
+        }
+    );
+    assert!(now.elapsed() < 2 * WARN_AFTER + 3 * HOLD_MAX, "{:?}", now.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_counts_from_when_its_owner_hears_of_it() {
+    let gates = opened();
+    let handoff = gates.close(0, "handoff", Instant::now() + HOUR);
+    tokio::time::advance(HOLD_MAX - SECOND).await;
+    let guard = handoff.await.unwrap();
+    tokio::time::advance(HOLD_MAX - SECOND).await;
+    assert!(guard.is_valid());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_nobody_collects_is_in_nobody_s_way() {
+    let gates = opened();
+    let now = Instant::now();
+    let forgotten = gates.close(0, "handoff", now + HOUR);
+    assert_eq!(gates.open(0, 2), Err(OpenError::Held { by: "handoff" }));
+    drop(gates.write(0, "claim", now + HOUR).await.unwrap());
+    assert!(now.elapsed() >= HOLD_MAX && now.elapsed() < HOLD_MAX + SECOND);
+    assert_eq!(forgotten.await.err(), Some(WriteError::Missed { shard: 0 }));
+    drop(gates.close(0, "handoff", now + HOUR));
+    gates.open(0, 2).unwrap();
+    let counts = gates.counts();
+    assert_eq!((counts.writes, counts.writes_refused), (3, 2), "also those who were never polled");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_holder_notices_by_itself_that_its_time_is_up() {
     let gates = opened();
@@ -137,7 +183,7 @@ async fn a_long_wait_is_warned_of_once_with_what_is_in_the_way() {
     assert!(gates.write(0, "claim", Instant::now() + 5 * WARN_AFTER).await.is_err());
     let warnings = lines(Level::WARN);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    for part in ["shard=0", "side=\"write\"", "waited=60", "blocker=1 permits are out"] {
+    for part in ["shard=0", "side=\"write\"", "waited=60", "blocker=permits are out, 1"] {
         assert!(warnings[0].contains(part), "no {part} in {}", warnings[0]);
     }
     drop(permit);
@@ -211,10 +257,14 @@ async fn every_attempt_is_counted_once() {
     assert_eq!((seen.guards, seen.readers_waiting, seen.writers_waiting), (1, 1, 1));
     assert_eq!((seen.reads, seen.writes), (10_001, 2), "attempts count when they end");
     drop(writer);
+    let mut other = Box::pin(gates.read(1, now + HOUR));
+    assert!(timeout(SECOND, &mut other).await.is_err());
     drop(guard);
     assert!(reader.await.is_ok());
+    // It was let in and does not come to hear of it.
+    drop(other);
     let seen = gates.counts();
-    assert_eq!((seen.reads, seen.reads_refused), (10_002, 5_000));
+    assert_eq!((seen.reads, seen.reads_refused), (10_003, 5_000));
     assert_eq!((seen.writes, seen.writes_refused), (3, 2));
     assert_eq!((seen.guards, seen.readers_waiting, seen.writers_waiting), (0, 0, 0));
 
@@ -224,6 +274,36 @@ async fn every_attempt_is_counted_once() {
     assert!(matches!(failed, Err(WriteError::TimedOut { shard: 1, .. })), "{failed:?}");
     let seen = gates.counts();
     assert_eq!((seen.writes, seen.writes_refused), (7, 3));
+
+    // Of one gate and of the other.
+    let begin = Instant::now();
+    let _guards = gates.write_many(&[0], "many", begin).await.unwrap();
+    let _more = [gates.enter(1).unwrap(), gates.enter(1).unwrap()];
+    let mut writers = [0, 0, 1].map(|shard| Box::pin(gates.write(shard, "claim", begin + HOUR)));
+    let mut readers = [0, 1, 1].map(|shard| Box::pin(gates.read(shard, begin + HOUR)));
+    for writer in &mut writers {
+        assert!(timeout(SECOND, writer).await.is_err());
+    }
+    for reader in &mut readers {
+        assert!(timeout(SECOND, reader).await.is_err());
+    }
+    let seen = gates.counts();
+    assert_eq!((seen.permits, seen.guards), (3, 1));
+    assert_eq!((seen.readers_waiting, seen.writers_waiting), (3, 3));
+    let closer = gates.close(1, "handoff", Instant::now());
+    assert!(closer.await.is_err(), "another one is first");
+    drop(writers);
+    let guard = gates.close(1, "handoff", Instant::now()).await.unwrap();
+    assert_eq!((guard.revoked_permits(), gates.counts().permits_revoked), (0, 0));
+    assert_eq!(gates.counts().permits, 0, "revoked for the one that was first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn permits_that_a_handoff_revokes_are_counted() {
+    let gates = opened();
+    let _permits = [gates.enter(0).unwrap(), gates.enter(0).unwrap()];
+    let guard = gates.close(0, "handoff", Instant::now() + SECOND).await.unwrap();
+    assert_eq!((guard.revoked_permits(), gates.counts().permits_revoked), (2, 2));
 }
 
 fn options() -> Options {

@@ -68,7 +68,7 @@ fn a_shard_beyond_the_table_is_refused() {
     assert_eq!(gates.enter(2).err(), refused);
     assert_eq!(gates.enter_at(2, 0).err(), refused);
     assert_eq!(gates.enter_beside(2, None).err(), refused);
-    assert!(!gates.is_closing(2));
+    assert!(!gates.is_draining(2));
     assert!(Gates::new(0).enter(u32::MAX).is_err());
 }
 

@@ -103,14 +103,14 @@ async fn a_writer_gives_up_at_its_deadline_and_says_what_was_in_the_way() {
     let late = write(&gates, MINUTE).await.unwrap_err();
     let blocker = Blocker::Readers { permits: 1 };
     assert_eq!(late, WriteError::TimedOut { shard: 0, blocker });
-    let text = "the gate of shard 0 was not free in time: 1 permits are out";
+    let text = "the gate of shard 0 was not free in time: permits are out, 1";
     assert_eq!(late.to_string(), text);
     assert!(permit.is_valid() && gates.enter(0).is_ok());
     drop(permit);
 
     let guard = write(&gates, HOUR).await.unwrap();
     let late = write(&gates, MINUTE).await.unwrap_err().to_string();
-    assert!(late.contains("held for `test` (shardlock/tests/waiting.rs:"), "{late}");
+    assert!(late.contains("`test` (shardlock/tests/waiting.rs:"), "{late}");
     drop(guard);
     assert_eq!(gates.state(0), OPEN);
 }
@@ -285,6 +285,22 @@ async fn no_more_wait_than_the_table_allows() {
     assert_eq!(reader.await.err(), Some(Refused::Closed), "it has closed the gate all the same");
     drop(guard);
     assert!(writer.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_free_needs_no_place_in_line() {
+    let gates = Gates::with_options(1, Options { waiting_max: 0, ..patient() });
+    gates.open(0, 1).unwrap();
+    assert!(read(&gates, HOUR).await.is_ok());
+    let guard = write(&gates, HOUR).await.unwrap();
+    assert_eq!(read(&gates, HOUR).await.err(), Some(Refused::Full));
+    assert_eq!(write(&gates, HOUR).await.err(), Some(WriteError::Full { shard: 0 }));
+    drop(guard);
+    let permit = gates.enter(0).unwrap();
+    assert_eq!(write(&gates, HOUR).await.err(), Some(WriteError::Full { shard: 0 }));
+    drop(permit);
+    assert_eq!(gates.state(0), OPEN);
+    assert!(gates.enter(0).is_ok(), "whoever was refused keeps nobody out");
 }
 
 #[track_caller]

@@ -1,21 +1,12 @@
 //! What takes its time: each ends with a report to the driver.
 
-use std::sync::Arc;
-
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use greenroom_core::record::{Key, Record, Transaction, Write};
 use greenroom_core::{Event, Life, Outcome, Purpose, RequestId};
-use greenroom_shardlock::WriteError;
-use tokio::time::{Instant, timeout};
 
 use super::Driver;
-use crate::cluster::{OpenShard, report};
+use crate::cluster::report;
 use crate::probe;
 use crate::store::{Commit, StoreError};
-
-/// Most drained shards in one report.
-const DRAINED_PER_REPORT_MAX: usize = 256;
 
 impl Driver {
     pub(super) fn commit(
@@ -102,52 +93,6 @@ impl Driver {
                 }
             }
             report(&events, Event::Read { request, entries }).await;
-        }
-    }
-
-    /// Closes the gates, and reports shards as their turns end and their actors are gone. Until then the
-    /// gates are held, so that nothing opens them.
-    pub(super) fn drain(
-        &self,
-        shards: Vec<OpenShard>,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let (gates, activations) = (Arc::clone(&self.gates), Arc::clone(&self.activations));
-        let (events, patience) = (self.events.clone(), self.drain_deadline);
-        let deadline = Instant::now() + patience;
-        async move {
-            let drains = shards.into_iter().map(|(shard, epoch)| {
-                let handoff = gates.close(shard.0, "handoff", deadline);
-                let (gates, activations) = (&gates, &activations);
-                async move {
-                    let guard = match handoff.await {
-                        Ok(guard) => guard,
-                        // What ran went with the gate, which may be open again by now.
-                        Err(WriteError::Revoked { .. }) => return (shard, epoch),
-                        Err(error) => {
-                            tracing::error!(%shard, %epoch, %error, "a gate was not to be had");
-                            gates.revoke(shard.0);
-                            drop(activations.deactivate(shard));
-                            return (shard, epoch);
-                        }
-                    };
-                    let revoked = guard.revoked_permits();
-                    if revoked > 0 {
-                        tracing::warn!(%shard, %epoch, revoked, "turns overran the drain deadline");
-                    }
-                    if let Some(deactivation) = activations.deactivate(shard)
-                        && timeout(patience, deactivation).await.is_err()
-                    {
-                        tracing::warn!(%shard, %epoch, "deactivation overran the drain deadline");
-                    }
-                    drop(guard);
-                    (shard, epoch)
-                }
-            });
-            let drains: FuturesUnordered<_> = drains.collect();
-            let mut drained = drains.ready_chunks(DRAINED_PER_REPORT_MAX);
-            while let Some(shards) = drained.next().await {
-                report(&events, Event::Drained { shards }).await;
-            }
         }
     }
 }

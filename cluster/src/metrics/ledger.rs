@@ -44,8 +44,7 @@ impl Ledger {
             groups: BTreeSet::new(),
             gates: Counts::default(),
         };
-        for metric in [&STUCK_REPORTS, &LEADER_CHANGES, &FENCES, &WATCH_LOSSES, &GATE_HOLDS_REVOKED]
-        {
+        for metric in [&STUCK_REPORTS, &LEADER_CHANGES, &FENCES, &WATCH_LOSSES] {
             ledger.count(metric, &[], 0);
         }
         for evidence in ["silence", "crash"] {
@@ -134,7 +133,11 @@ impl Ledger {
 
     /// Tells what has happened at the gates since the last time, and how they stand.
     pub(super) fn see_gates(&mut self, now: Counts) {
-        let before = std::mem::replace(&mut self.gates, now);
+        let before = self.gates;
+        // A look while others enter may see less than the one before. What was told once counts.
+        self.gates = now;
+        self.gates.reads = now.reads.max(before.reads);
+        self.gates.reads_refused = now.reads_refused.max(before.reads_refused);
         let grown = |of: fn(&Counts) -> u64| of(&now).saturating_sub(of(&before));
         for (side, attempts, refusals) in [
             ("read", grown(|counts| counts.reads), grown(|counts| counts.reads_refused)),
@@ -144,6 +147,7 @@ impl Ledger {
             self.count(&GATE_REFUSALS, &[side.into()], refusals);
         }
         self.count(&GATE_HOLDS_REVOKED, &[], grown(|counts| counts.holds_revoked));
+        self.count(&GATE_PERMITS_REVOKED, &[], grown(|counts| counts.permits_revoked));
         self.set(&GATE_PERMITS, &[], now.permits as f64);
         self.set(&GATE_GUARDS, &[], now.guards as f64);
         self.set(&GATE_WAITERS, &["read".into()], now.readers_waiting as f64);

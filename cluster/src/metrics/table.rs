@@ -189,6 +189,8 @@ table! {
         "Who waits at a gate.";
     GATE_HOLDS_REVOKED: Counter "greenroom_gate_holds_revoked_total" [] Count
         "How often a gate was held for longer than allowed, and taken away from its holder.";
+    GATE_PERMITS_REVOKED: Counter "greenroom_gate_permits_revoked_total" [] Count
+        "Permits of turns that overran a handoff's drain deadline: their replies are refused.";
     SHARD_ACTIVATIONS: Gauge "greenroom_shard_activations" ["shard" = "number of one of the 10 fullest shards"] Count
         "Actors in memory in the 10 shards of the cluster that have the most, as reported to the leader. Leader only; other shards are left out of `/metrics`, and 0 for other recorders.";
 }

@@ -214,6 +214,7 @@ fn what_happens_at_the_gates_is_told_as_it_grows() {
             r#"greenroom_gate_guards{node="n"} 0"#,
             r#"greenroom_gate_waiters{node="n",side="write"} 0"#,
             r#"greenroom_gate_holds_revoked_total{node="n"} 0"#,
+            r#"greenroom_gate_permits_revoked_total{node="n"} 0"#,
             r#"greenroom_gate_wait_seconds_bucket{node="n",side="write",le="1"} 0"#,
             r#"greenroom_gate_wait_seconds_bucket{node="n",side="write",le="2"} 1"#,
         ],

@@ -5,13 +5,14 @@ mod reader;
 mod tests;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use greenroom_cluster::StoreConfig;
 use greenroom_cluster::store::{EtcdOptions, MemoryStore};
 use greenroom_core::NodeId;
 use serde::Deserialize;
 
-use super::{Config, ConfigError, GATE_HOLD_IN_DRAIN_DEADLINES};
+use super::{Config, ConfigError};
 use crate::router::CallLimits;
 use reader::Reader;
 
@@ -161,8 +162,6 @@ impl Variables {
                 defaults.limits.payload_bytes_max,
             ),
         };
-        let drain_deadline =
-            reader.span("DRAIN_DEADLINE", self.drain_deadline, defaults.drain_deadline);
         let config = Config {
             cluster: self.cluster.unwrap_or(defaults.cluster),
             node,
@@ -254,12 +253,14 @@ impl Variables {
                 self.imbalance_threshold_permille,
                 defaults.imbalance_threshold_permille,
             ),
-            drain_deadline,
-            gate_hold_max: reader.span(
-                "GATE_HOLD_MAX",
-                self.gate_hold_max,
-                GATE_HOLD_IN_DRAIN_DEADLINES * drain_deadline,
+            drain_deadline: reader.span(
+                "DRAIN_DEADLINE",
+                self.drain_deadline,
+                defaults.drain_deadline,
             ),
+            gate_hold_max: self
+                .gate_hold_max
+                .map(|text| reader.span("GATE_HOLD_MAX", Some(text), Duration::ZERO)),
             gate_wait_warning: reader.span(
                 "GATE_WAIT_WARNING",
                 self.gate_wait_warning,

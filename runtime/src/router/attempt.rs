@@ -67,9 +67,9 @@ impl Router {
             Some(epoch) => gates.enter_at(shard.0, epoch),
             None => gates.enter(shard.0),
         };
-        let is_held_up = |actor: &ActorId| gates.is_closing(self.shard_of(actor).0);
+        let is_held_up = |actor: &ActorId| gates.is_draining(self.shard_of(actor).0);
         let permit = match entered {
-            Err(Refused::Closed) if Chain::iter(chain).any(is_held_up) => {
+            Err(Refused::Closed | Refused::Busy) if Chain::iter(chain).any(is_held_up) => {
                 gates.enter_beside(shard.0, epoch)
             }
             entered => entered,

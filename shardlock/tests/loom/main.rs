@@ -120,7 +120,7 @@ impl Stage {
     fn write_once(&self, closes: bool) {
         let mut writing = self.write(closes);
         let revoked = loom::future::block_on(&mut writing);
-        assert_eq!(revoked, Some(0));
+        assert_eq!(revoked, Ok(0));
         self.be_alone();
         assert!(self.gate.end_write(Instant::now(), writing.ticket()));
     }

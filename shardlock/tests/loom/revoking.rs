@@ -92,7 +92,7 @@ fn revoking_answers_a_writer_who_waits() {
             let stage = Arc::clone(&stage);
             move || {
                 let mut writing: Writing<'_> = stage.write(false);
-                let held = loom::future::block_on(&mut writing).is_some();
+                let held = loom::future::block_on(&mut writing).is_ok();
                 if held {
                     stage.gate.end_write(Instant::now(), writing.ticket());
                 }
