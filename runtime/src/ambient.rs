@@ -1,13 +1,14 @@
 //! The call that the current turn serves, so that calls made in it inherit its deadline and chain
 //! without being told.
 
-use std::cell::{Cell, RefCell};
-use std::pin::Pin;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use greenroom_core::ActorId;
 use tokio::time::Instant;
+
+use crate::router::Router;
 
 /// The actors whose turns wait on a call, innermost first.
 #[derive(Debug)]
@@ -30,59 +31,94 @@ impl Chain {
     }
 }
 
+/// The place in which a turn runs, as the turn itself sees it.
+pub(crate) trait Home: Send + Sync {
+    /// Whose turn it is.
+    fn id(&self) -> &ActorId;
+
+    /// The way to other actors; `None` without a node.
+    fn router(&self) -> Option<Router>;
+}
+
 /// What a turn inherits to the calls that it makes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Ambient {
+    pub(crate) deadline: Instant,
+    home: Arc<dyn Home>,
+    /// The actors that wait for the turn.
+    outer: Option<Arc<Chain>>,
+    /// Those and the turn's own. Most turns call nobody, so it is made when the first one does.
+    chain: OnceCell<Arc<Chain>>,
+}
+
+impl Ambient {
+    pub(crate) fn new(deadline: Instant, home: Arc<dyn Home>, outer: Option<Arc<Chain>>) -> Self {
+        Self { deadline, home, outer, chain: OnceCell::new() }
+    }
+
+    fn inherited(&self) -> Inherited {
+        let made = || Chain::push(self.outer.clone(), self.home.id().clone());
+        Inherited { deadline: self.deadline, chain: Arc::clone(self.chain.get_or_init(made)) }
+    }
+}
+
+impl fmt::Debug for Ambient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ambient").field("actor", self.home.id()).finish_non_exhaustive()
+    }
+}
+
+/// What a call inherits of the turn that makes it.
+#[derive(Debug)]
+pub(crate) struct Inherited {
     pub(crate) deadline: Instant,
     pub(crate) chain: Arc<Chain>,
 }
 
 thread_local! {
     static CURRENT: RefCell<Option<Ambient>> = const { RefCell::new(None) };
+    static CALLER_GONE: Cell<bool> = const { Cell::new(false) };
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The turn that is being polled on this thread.
-pub(crate) fn current() -> Option<Ambient> {
-    CURRENT.with_borrow(Clone::clone)
-}
-
-/// A turn, polled with its ambient call set.
-pub(crate) struct Within<F> {
-    ambient: Option<Ambient>,
-    future: Pin<Box<F>>,
-}
-
-impl<F: Future> Within<F> {
-    pub(crate) fn new(ambient: Ambient, future: F) -> Self {
-        Self { ambient: Some(ambient), future: Box::pin(future) }
-    }
-}
-
-impl<F: Future> Future for Within<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.get_mut();
-        let _swapped = Swapped::new(&mut this.ambient);
-        this.future.as_mut().poll(cx)
-    }
+/// What a call made here and now inherits; nothing outside of turns.
+pub(crate) fn inherited() -> Option<Inherited> {
+    CURRENT.with_borrow(|current| current.as_ref().map(Ambient::inherited))
 }
 
 /// Puts an ambient call in place, and back again even when the turn panics.
-struct Swapped<'a>(&'a mut Option<Ambient>);
+pub(crate) struct Swapped<'a>(&'a mut Option<Ambient>);
 
 impl<'a> Swapped<'a> {
-    fn new(ambient: &'a mut Option<Ambient>) -> Self {
+    #[inline]
+    pub(crate) fn new(ambient: &'a mut Option<Ambient>) -> Self {
         CURRENT.with_borrow_mut(|current| std::mem::swap(current, ambient));
         Self(ambient)
     }
 }
 
 impl Drop for Swapped<'_> {
+    #[inline]
     fn drop(&mut self) {
         CURRENT.with_borrow_mut(|current| std::mem::swap(current, self.0));
     }
+}
+
+/// Whether nobody waits any more for the turn that is polled on this thread.
+pub(crate) fn caller_is_gone() -> bool {
+    CALLER_GONE.get()
+}
+
+/// Does something for a turn whose caller is gone, or still there.
+pub(crate) fn with_caller<T>(gone: bool, what: impl FnOnce() -> T) -> T {
+    struct Back(bool);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            CALLER_GONE.set(self.0);
+        }
+    }
+    let _back = Back(CALLER_GONE.replace(gone));
+    what()
 }
 
 /// How many turns may be polled on one stack, each inside the one that called it.
@@ -93,6 +129,7 @@ pub(crate) struct InlinePlace(());
 
 impl InlinePlace {
     /// `None` when the stack is deep enough already.
+    #[inline]
     pub(crate) fn take() -> Option<Self> {
         DEPTH.with(|depth| {
             let now = depth.get();
@@ -105,6 +142,7 @@ impl InlinePlace {
 }
 
 impl Drop for InlinePlace {
+    #[inline]
     fn drop(&mut self) {
         DEPTH.with(|depth| depth.set(depth.get() - 1));
     }

@@ -1,10 +1,13 @@
 //! A call from the caller's side: the address of an actor, and a call on it before it is made.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::IntoFuture;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,13 +15,14 @@ use futures_util::future::BoxFuture;
 use greenroom_core::{ActorId, ShardId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::task::coop;
 use tokio::time::Instant;
 
 use crate::activation::{Answer, Hosted};
 use crate::failure::{CallError, Failure, FailureCode};
 use crate::interface::MethodSpec;
 use crate::payload::{Arguments, Encoding, Outcome, encode};
-use crate::router::{Method, Package, Request, Router};
+use crate::router::{Begun, Method, Package, Request, Router};
 
 /// Longest that a call may take, whatever its caller says: no turn waits for ever.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -143,27 +147,35 @@ where
     /// # Errors
     /// When the call could not be put there until its deadline.
     pub async fn send(self) -> Result<(), Failure> {
-        match self.make(true).await.1 {
+        let router = &self.actor.router;
+        let (request, mut package) = self.parts(true);
+        match router.call(request, &mut package).await {
             Answer::Accepted => Ok(()),
             Answer::Done(Outcome::Failed(failure)) | Answer::Bounced(failure, _) => Err(failure),
             // A peer that answers in full has certainly accepted the call.
             Answer::Done(_) => Ok(()),
         }
     }
+}
 
-    async fn make(self, one_way: bool) -> (fn(Outcome) -> Result<T, CallError<E>>, Answer) {
-        let router = &self.actor.router;
-        let patience = self.timeout.unwrap_or(router.call_timeout());
-        let mut package = Typed::Whole(Box::new(self.arguments));
+impl<'a, Args, T, E> Call<'a, Args, T, E>
+where
+    Args: Serialize + Send + 'static,
+{
+    /// The call as the router sees it, and its arguments.
+    fn parts(self, one_way: bool) -> (Request<'a>, Typed<Args>) {
+        let patience = self.timeout.unwrap_or(self.actor.router.call_timeout());
+        let made = Instant::now();
         let request = Request {
             id: &self.actor.id,
             shard: self.actor.shard,
             hosted: self.actor.hosted.as_ref(),
             method: Method::Known { index: self.index, spec: self.method },
-            deadline: Instant::now() + patience,
+            made,
+            deadline: made + patience,
             one_way,
         };
-        (self.take, router.call(request, &mut package).await)
+        (request, Typed::Whole(Box::new(self.arguments)))
     }
 }
 
@@ -174,20 +186,108 @@ where
     E: Send + 'static,
 {
     type Output = Result<T, CallError<E>>;
-    type IntoFuture = BoxFuture<'a, Self::Output>;
+    type IntoFuture = Calling<'a, Args, T, E>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            match self.make(false).await {
-                (take, Answer::Done(outcome)) => take(outcome),
-                (_, Answer::Bounced(failure, _)) => Err(failure.into()),
-                (_, Answer::Accepted) => {
-                    let message = "the owner took the call for a one-way one";
-                    let failure = Failure::new(FailureCode::BadReply, message);
-                    Err(failure.that_may_have_run().into())
+        Calling(Stage::Made(self))
+    }
+}
+
+/// A call that is being made: what awaiting a [`Call`] awaits.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct Calling<'a, Args, T, E>(Stage<'a, Args, T, E>);
+
+enum Stage<'a, Args, T, E> {
+    Made(Call<'a, Args, T, E>),
+    /// Not answered at the first look.
+    UnderWay(BoxFuture<'a, Result<T, CallError<E>>>),
+    Answered,
+}
+
+/// Nothing in it is pinned where it stands.
+impl<Args, T, E> Unpin for Calling<'_, Args, T, E> {}
+
+impl<Args, T, E> Future for Calling<'_, Args, T, E>
+where
+    Args: Serialize + Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    type Output = Result<T, CallError<E>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Stage::Made(_) = self.0 {
+            ready!(poll_budget(cx));
+        }
+        match std::mem::replace(&mut self.0, Stage::Answered) {
+            Stage::Made(call) => {
+                let (router, take) = (&call.actor.router, call.take);
+                let (mut request, mut package) = call.parts(false);
+                let begun = match router.begin(&mut request, &mut package, cx) {
+                    Begun::Answered(answer) => return Poll::Ready(taken(take, answer)),
+                    Begun::UnderWay(begun) => begun,
+                };
+                let mut under_way: BoxFuture<'_, Self::Output> = Box::pin(async move {
+                    taken(take, router.go_on(request, &mut package, begun).await)
+                });
+                let polled = under_way.as_mut().poll(cx);
+                if polled.is_pending() {
+                    self.0 = Stage::UnderWay(under_way);
                 }
+                polled
             }
-        })
+            Stage::UnderWay(mut under_way) => {
+                let polled = under_way.as_mut().poll(cx);
+                if polled.is_pending() {
+                    self.0 = Stage::UnderWay(under_way);
+                }
+                polled
+            }
+            Stage::Answered => panic!("a call was polled after its answer"),
+        }
+    }
+}
+
+impl<Args, T, E> fmt::Debug for Calling<'_, Args, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Calling").finish_non_exhaustive()
+    }
+}
+
+/// So many calls cost one unit of tokio's cooperative budget, of which a task has 128 before it must
+/// let others have its thread. A unit is meant for an operation that takes several times as long as a
+/// call that is answered at once.
+const CALLS_PER_UNIT: u8 = 8;
+
+/// A call that is answered at once never waits by itself, and a task that makes one after the other
+/// would keep its thread from everyone else: now and then it has to let go.
+fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
+    thread_local! {
+        static CALLS: Cell<u8> = const { Cell::new(0) };
+    }
+    let calls = CALLS.get();
+    if calls + 1 < CALLS_PER_UNIT {
+        CALLS.set(calls + 1);
+        return Poll::Ready(());
+    }
+    let budget = ready!(coop::poll_proceed(cx));
+    budget.made_progress();
+    CALLS.set(0);
+    Poll::Ready(())
+}
+
+fn taken<T, E>(
+    take: fn(Outcome) -> Result<T, CallError<E>>,
+    answer: Answer,
+) -> Result<T, CallError<E>> {
+    match answer {
+        Answer::Done(outcome) => take(outcome),
+        Answer::Bounced(failure, _) => Err(failure.into()),
+        Answer::Accepted => {
+            let message = "the owner took the call for a one-way one";
+            let failure = Failure::new(FailureCode::BadReply, message);
+            Err(failure.that_may_have_run().into())
+        }
     }
 }
 

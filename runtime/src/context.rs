@@ -1,36 +1,37 @@
 //! What a turn may know and use.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use greenroom_core::ActorId;
 use tokio::time::Instant;
 
+use crate::ambient::Home;
 use crate::call::Address;
 use crate::failure::Failure;
 use crate::router::Router;
 
 /// What a turn may know of itself, and its way to other actors. A method that wants it takes
 /// `ctx: &mut Context`.
-#[derive(Debug)]
 pub struct Context {
-    id: ActorId,
+    home: Arc<dyn Home>,
     deadline: Instant,
-    router: Option<Router>,
 }
 
 impl Context {
-    pub(crate) fn new(id: ActorId, deadline: Instant, router: Option<Router>) -> Self {
-        Self { id, deadline, router }
+    pub(crate) fn new(home: Arc<dyn Home>, deadline: Instant) -> Self {
+        Self { home, deadline }
     }
 
     /// Who the actor is.
     pub fn id(&self) -> &ActorId {
-        &self.id
+        self.home.id()
     }
 
     /// The actor's key.
     pub fn key(&self) -> &str {
-        self.id.key()
+        self.id().key()
     }
 
     /// How long the caller still waits. Calls made in this turn get no longer.
@@ -43,6 +44,12 @@ impl Context {
     /// # Errors
     /// `bad_key` when the key breaks its rule; `stopping` in a unit test, which has no cluster.
     pub fn actor<R: Address>(&self, key: &str) -> Result<R, Failure> {
-        Router::address(self.router.as_ref(), key)
+        Router::address(self.home.router().as_ref(), key)
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("id", self.id()).finish_non_exhaustive()
     }
 }

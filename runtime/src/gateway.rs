@@ -126,12 +126,14 @@ async fn call(
     let patience = patience(&headers, gateway.router.call_timeout())?;
     let actor = gateway.router.actor(&kind, &key)?;
     let hosted = gateway.router.hosted(&kind);
+    let made = Instant::now();
     let request = Request {
         id: actor.id(),
         shard: actor.shard(),
         hosted,
         method: Method::Named(&method),
-        deadline: Instant::now() + patience,
+        made,
+        deadline: made + patience,
         one_way: false,
     };
     let mut package = Json(arguments(body)?);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use greenroom_cluster::RightToRun;
 use greenroom_core::GROUP_DEFAULT;
+use greenroom_shardlock::Gates;
 
 use crate::activation::{Directory, Hosted, KindOptions};
 use crate::actor::Actor;
@@ -17,6 +18,7 @@ use crate::router::WeakRouter;
 pub(crate) struct Host {
     pub(crate) shards: u32,
     pub(crate) right: Arc<RightToRun>,
+    pub(crate) gates: Arc<Gates>,
     pub(crate) router: Arc<OnceLock<WeakRouter>>,
 }
 
@@ -37,8 +39,8 @@ impl Kind {
             group: GROUP_DEFAULT.into(),
             options: KindOptions::default(),
             directory: |host, options| {
-                let Host { shards, right, router } = host;
-                Arc::new(Directory::<A, I>::new(shards, options, right, router))
+                let Host { shards, right, gates, router } = host;
+                Arc::new(Directory::<A, I>::new(shards, options, right, gates, router))
             },
         }
     }

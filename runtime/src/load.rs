@@ -4,9 +4,7 @@
 //! clock but for some of them.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
 use greenroom_core::{ShardId, ShardLoad};
 use tokio::time::Instant;
@@ -42,43 +40,10 @@ pub(crate) struct Counted {
 /// Counts of shards in which anything ran or is in memory.
 pub(crate) type Counts = HashMap<ShardId, Counted>;
 
-/// A turn that begins, and what it will count for.
-pub(crate) struct Begun<'a> {
-    pub(crate) tally: &'a Tally,
-    pub(crate) at: Instant,
-}
-
-/// A turn that is counted when it ends.
-pub(crate) struct Counting<'a, F> {
-    turn: F,
-    begun: Begun<'a>,
-    waited: bool,
-}
-
-impl<'a> Begun<'a> {
-    /// Counts `turn` when it ends, which it must not do by a panic.
-    pub(crate) fn count<F: Future + Unpin>(self, turn: F) -> Counting<'a, F> {
-        Counting { turn, begun: self, waited: false }
-    }
-}
-
-impl<F: Future + Unpin> Future for Counting<'_, F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let polled = Pin::new(&mut self.turn).poll(cx);
-        match polled {
-            Poll::Ready(_) => self.begun.tally.ended(self.begun.at, self.waited),
-            Poll::Pending => self.waited = true,
-        }
-        polled
-    }
-}
-
 impl Tally {
-    /// A turn has ended. One that waited costs more than a look at the clock, and may have taken
-    /// so long that it must not stand for others.
-    fn ended(&self, began: Instant, waited: bool) {
+    /// A turn has ended, not by a panic. One that waited costs more than a look at the clock, and may
+    /// have taken so long that it must not stand for others.
+    pub(crate) fn ended(&self, began: Instant, waited: bool) {
         let before = self.calls.fetch_add(1, Ordering::Relaxed);
         let stands_for = if waited || before < TIMED_FIRST {
             1

@@ -4,9 +4,11 @@ mod attempt;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +24,7 @@ use crate::failure::{Failure, FailureCode};
 use crate::interface::MethodSpec;
 use crate::payload::{Arguments, Encoding, Outcome};
 use crate::peer::Peers;
-use attempt::Attempt;
+use attempt::{Attempt, Here};
 
 /// How long a call waits before it tries again, when nothing tells it that something changed.
 const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(5);
@@ -55,6 +57,7 @@ struct Inner {
     cluster: Cluster,
     peers: Peers,
     limits: CallLimits,
+    /// Calls that wait.
     in_flight: AtomicUsize,
     /// The node has stopped.
     closed: AtomicBool,
@@ -90,6 +93,8 @@ pub(crate) struct Request<'a> {
     pub(crate) shard: ShardId,
     pub(crate) hosted: Option<&'a Arc<dyn Hosted>>,
     pub(crate) method: Method<'a>,
+    /// When the call was made, or is tried again.
+    pub(crate) made: Instant,
     pub(crate) deadline: Instant,
     pub(crate) one_way: bool,
 }
@@ -226,28 +231,61 @@ impl Router {
         // A call that is answered at once never waits by itself, and a task that makes one after
         // the other would keep its thread from everyone else.
         tokio::task::coop::consume_budget().await;
-        let ambient = ambient::current();
-        let chain = ambient.as_ref().map(|ambient| &ambient.chain);
-        if let Some(ambient) = &ambient {
-            request.deadline = request.deadline.min(ambient.deadline);
+        match poll_fn(|cx| Poll::Ready(self.begin(&mut request, package, cx))).await {
+            Begun::Answered(answer) => answer,
+            Begun::UnderWay(begun) => self.go_on(request, package, begun).await,
         }
-        if Chain::iter(chain.map(|chain| &**chain)).count() >= CHAIN_LEN_MAX {
-            let message = format!("{CHAIN_LEN_MAX} calls wait on each other already");
-            return failed(Failure::new(FailureCode::Cycle, message));
-        }
-        if self.0.closed.load(Ordering::Acquire) {
-            return failed(stopping());
-        }
-        let _in_flight = match self.count_in() {
-            Ok(counted) => counted,
-            Err(failure) => return failed(failure),
+    }
+
+    /// Begins a call: if its actor is here and free, and the turn doesn't wait, that is all there is
+    /// to it. Takes no memory and nothing that the threads of the node share.
+    pub(crate) fn begin(
+        &self,
+        request: &mut Request<'_>,
+        package: &mut dyn Package,
+        cx: &mut TaskContext<'_>,
+    ) -> Begun {
+        let chain = match ambient::inherited() {
+            Some(inherited) => {
+                request.deadline = request.deadline.min(inherited.deadline);
+                if Chain::iter(Some(&inherited.chain)).count() >= CHAIN_LEN_MAX {
+                    let message = format!("{CHAIN_LEN_MAX} calls wait on each other already");
+                    return Begun::failed(Failure::new(FailureCode::Cycle, message));
+                }
+                Some(inherited.chain)
+            }
+            None => None,
         };
-        if Instant::now() >= request.deadline {
-            let message = "the deadline passed before the call was made";
-            return failed(Failure::new(FailureCode::Timeout, message));
+        if self.0.closed.load(Ordering::Acquire) {
+            return Begun::failed(stopping());
         }
+        // Only calls that wait are counted: others are bounded by the threads that make them.
+        let max = self.0.limits.calls_in_flight_max;
+        if self.0.in_flight.load(Ordering::Relaxed) >= max {
+            let message = format!("{max} calls are under way on this node");
+            return Begun::failed(Failure::new(FailureCode::Overloaded, message));
+        }
+        if request.deadline <= request.made {
+            let message = "the deadline passed before the call was made";
+            return Begun::failed(Failure::new(FailureCode::Timeout, message));
+        }
+        match self.attempt_here(request, chain.as_ref(), package, cx) {
+            Here::Tried(Attempt::Final(answer)) => Begun::Answered(answer),
+            here => Begun::UnderWay(UnderWay { chain, here, _counted: self.count_in() }),
+        }
+    }
+
+    /// Brings to an end what was begun.
+    pub(crate) async fn go_on(
+        &self,
+        mut request: Request<'_>,
+        package: &mut dyn Package,
+        begun: UnderWay,
+    ) -> Answer {
+        let UnderWay { chain, here, _counted } = begun;
+        let chain = chain.as_ref();
         // Most calls find their way at once; only one that did not listens for changes.
-        if let Attempt::Final(answer) = self.attempt(&request, chain, package).await {
+        if let Attempt::Final(answer) = self.go_on_from(here, &request, chain, package).await {
             return answer;
         }
         let mut pause = RETRY_PAUSE_FIRST;
@@ -266,29 +304,44 @@ impl Router {
             let again_at = Instant::now() + pause.mul_f64(0.5 + fastrand::f64());
             pause = RETRY_PAUSE_MAX.min(pause * 2);
             let _ = timeout_at(again_at.min(request.deadline), changed).await;
-            if Instant::now() >= request.deadline {
+            request.made = Instant::now();
+            if request.made >= request.deadline {
                 return failed(out_of_time(&failure));
             }
         }
     }
 
-    fn count_in(&self) -> Result<InFlight<'_>, Failure> {
-        let max = self.0.limits.calls_in_flight_max;
-        let counted = InFlight(&self.0.in_flight);
-        if self.0.in_flight.fetch_add(1, Ordering::Relaxed) >= max {
-            let message = format!("{max} calls are under way on this node");
-            return Err(Failure::new(FailureCode::Overloaded, message));
-        }
-        Ok(counted)
+    fn count_in(&self) -> InFlight {
+        self.0.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self.clone())
     }
 }
 
-/// Counts a call as under way until it is dropped.
-struct InFlight<'a>(&'a AtomicUsize);
+/// A call at the first look.
+pub(crate) enum Begun {
+    Answered(Answer),
+    UnderWay(UnderWay),
+}
 
-impl Drop for InFlight<'_> {
+impl Begun {
+    fn failed(failure: Failure) -> Self {
+        Self::Answered(failed(failure))
+    }
+}
+
+/// A call that was not answered at the first look.
+pub(crate) struct UnderWay {
+    chain: Option<Arc<Chain>>,
+    here: Here,
+    _counted: InFlight,
+}
+
+/// Counts a call as under way until it is dropped.
+struct InFlight(Router);
+
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Release);
+        self.0.0.in_flight.fetch_sub(1, Ordering::Release);
     }
 }
 

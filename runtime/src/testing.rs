@@ -3,14 +3,17 @@
 //! An actor is an ordinary struct and its methods are ordinary async functions, so most tests make
 //! one and call it. These helpers give what the runtime would: an activation and a [`Context`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use greenroom_core::ActorId;
 use tokio::time::Instant;
 
 use crate::actor::{ActivateError, Activating, Actor};
+use crate::ambient::Home;
 use crate::call::Address;
 use crate::context::Context;
+use crate::router::Router;
 
 /// Activates an actor as the runtime would, under a name.
 ///
@@ -31,5 +34,18 @@ pub async fn activate<A: Actor, R: Address>(key: &str) -> Result<A, ActivateErro
 /// When the key breaks its rule.
 pub fn context<R: Address>(key: &str) -> Context {
     let id = ActorId::new(R::KIND, key).expect("a test names its actor well");
-    Context::new(id, Instant::now() + Duration::from_secs(10), None)
+    Context::new(Arc::new(Homeless(id)), Instant::now() + Duration::from_secs(10))
+}
+
+/// An actor without a node.
+struct Homeless(ActorId);
+
+impl Home for Homeless {
+    fn id(&self) -> &ActorId {
+        &self.0
+    }
+
+    fn router(&self) -> Option<Router> {
+        None
+    }
 }

@@ -188,6 +188,28 @@ async fn a_turn_that_waits_needs_no_caller_to_go_on() {
     assert_eq!(within("the first call", call).await, Ok(()));
 }
 
+/// On one thread: who never let go of it would leave nothing to the neighbour until the end.
+#[tokio::test]
+async fn a_task_that_calls_without_end_lets_others_have_its_thread() {
+    const CALLS: usize = 50_000;
+    let (node, desk) = desk("hot").await;
+    let other: DeskRef = node.actor("neighbour").expect("a good key");
+    within("the neighbour's first call", other.note("first".into())).await.expect("it is answered");
+    let hot = tokio::spawn(async move {
+        for _ in 0..CALLS {
+            desk.note(String::new()).await.expect("it is answered");
+        }
+    });
+    let mut between = 0;
+    while !hot.is_finished() {
+        other.note(String::new()).await.expect("it is answered");
+        between += 1;
+        tokio::task::yield_now().await;
+    }
+    hot.await.expect("no panic");
+    assert!(between > CALLS / 5_000, "the neighbour had its turn only {between} times");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_waits_in_vain_never_runs() {
     let (_node, desk) = desk("gone").await;

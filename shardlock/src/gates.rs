@@ -252,6 +252,13 @@ impl Gates {
     }
 }
 
+/// So that a permit can be held by whatever leads to its table.
+impl AsRef<Self> for Gates {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl fmt::Debug for Gates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gates").field("shards", &self.shards()).finish_non_exhaustive()

@@ -1,6 +1,6 @@
 //! The proof that its holder is inside.
 
-use std::{fmt, mem, ptr, sync::Arc};
+use std::{fmt, mem, ops::Deref, ptr, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -20,10 +20,15 @@ pub struct Permit<'a> {
     shard: u32,
 }
 
-/// A [`Permit`] that owns its share of the table, so that it can move into a task.
+/// A [`Permit`] that owns its way to the table, so that it can move into a task. `H` is any handle
+/// that leads there, such as an `Arc` of the table itself, or of something that holds one.
 #[must_use = "a permit that is dropped at once protects nothing"]
-pub struct OwnedPermit {
-    gates: Arc<Gates>,
+pub struct OwnedPermit<H = Arc<Gates>>
+where
+    H: Deref<Target: AsRef<Gates>>,
+{
+    /// `None` once the permit was handed to another handle.
+    holder: Option<H>,
     entry: Entry,
     shard: u32,
 }
@@ -34,20 +39,41 @@ impl<'a> Permit<'a> {
         Self { gate, entry, shard }
     }
 
-    /// The same permit, for a task. It costs a count of references, which all threads share: where a
-    /// borrowed permit does, it is faster.
+    /// The same permit, for a task. It costs a count of references, which all threads share: where
+    /// another handle is at hand, [`into_owned_by`](Self::into_owned_by) is faster.
     ///
     /// # Panics
     ///
     /// When the permit is of another table.
     #[inline]
     pub fn into_owned(self, gates: &Arc<Gates>) -> OwnedPermit {
-        let ours = gates.find(self.shard).is_some_and(|gate| ptr::eq(gate, self.gate));
-        assert!(ours, "the permit is of another table");
-        let owned = OwnedPermit { gates: Arc::clone(gates), entry: self.entry, shard: self.shard };
+        self.into_owned_by(Arc::clone(gates))
+    }
+
+    /// The same permit, for a task that has a handle of its own to the table.
+    ///
+    /// # Panics
+    ///
+    /// When the handle leads to another table.
+    #[inline]
+    pub fn into_owned_by<H>(self, holder: H) -> OwnedPermit<H>
+    where
+        H: Deref<Target: AsRef<Gates>>,
+    {
+        let gate = (*holder).as_ref().find(self.shard);
+        assert!(
+            gate.is_some_and(|gate| ptr::eq(gate, self.gate)),
+            "the permit is of another table"
+        );
+        let owned = OwnedPermit { holder: Some(holder), entry: self.entry, shard: self.shard };
         // The entry goes on in the other.
         mem::forget(self);
         owned
+    }
+
+    #[inline]
+    fn leave(&self) {
+        leave(self.gate, self.entry);
     }
 
     #[inline]
@@ -56,17 +82,59 @@ impl<'a> Permit<'a> {
     }
 }
 
-impl OwnedPermit {
+impl<H> OwnedPermit<H>
+where
+    H: Deref<Target: AsRef<Gates>>,
+{
+    /// The handle that leads to the table.
+    #[inline]
+    pub fn holder(&self) -> &H {
+        self.holder.as_ref().expect("a permit that was handed on is gone")
+    }
+
+    /// The same permit with another handle to the same table.
+    ///
+    /// # Panics
+    ///
+    /// When the handle leads to another table.
+    #[inline]
+    pub fn hand_to<O>(mut self, other: O) -> OwnedPermit<O>
+    where
+        O: Deref<Target: AsRef<Gates>>,
+    {
+        let gate = (*other).as_ref().find(self.shard);
+        assert!(
+            gate.is_some_and(|gate| ptr::eq(gate, self.gate())),
+            "the permit is of another table"
+        );
+        self.holder = None;
+        OwnedPermit { holder: Some(other), entry: self.entry, shard: self.shard }
+    }
+
     #[inline]
     fn gate(&self) -> &Gate {
-        self.gates.gate(self.shard)
+        (**self.holder()).as_ref().gate(self.shard)
+    }
+
+    #[inline]
+    fn leave(&self) {
+        if let Some(holder) = &self.holder {
+            leave((**holder).as_ref().gate(self.shard), self.entry);
+        }
+    }
+}
+
+#[inline]
+fn leave(gate: &Gate, entry: Entry) {
+    if gate.leave(entry.word) {
+        gate.settle(Instant::now());
     }
 }
 
 /// The two kinds of permit differ only in how they reach the gate.
 macro_rules! holder {
-    ($permit:ty, $name:literal) => {
-        impl $permit {
+    ($permit:ty, $name:literal $(, $holder:ident)?) => {
+        impl$(<$holder: Deref<Target: AsRef<Gates>>>)? $permit {
             /// The shard that was entered.
             #[must_use]
             #[inline]
@@ -93,17 +161,14 @@ macro_rules! holder {
             }
         }
 
-        impl Drop for $permit {
+        impl$(<$holder: Deref<Target: AsRef<Gates>>>)? Drop for $permit {
             #[inline]
             fn drop(&mut self) {
-                let gate = self.gate();
-                if gate.leave(self.entry.word) {
-                    gate.settle(Instant::now());
-                }
+                self.leave();
             }
         }
 
-        impl fmt::Debug for $permit {
+        impl$(<$holder: Deref<Target: AsRef<Gates>>>)? fmt::Debug for $permit {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct($name)
                     .field("shard", &self.shard())
@@ -116,4 +181,4 @@ macro_rules! holder {
 }
 
 holder!(Permit<'_>, "Permit");
-holder!(OwnedPermit, "OwnedPermit");
+holder!(OwnedPermit<H>, "OwnedPermit", H);

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Barrier;
-use tokio::task::{JoinSet, coop};
+use tokio::task::JoinSet;
 
 use crate::system::{Counter, Result};
 
@@ -79,9 +79,6 @@ async fn call_until<C: Counter>(stop: &AtomicBool, counters: &[C], first: usize)
     let started = Instant::now();
     let (mut calls, mut at, mut latencies) = (0, first, Vec::new());
     while !stop.load(Ordering::Relaxed) {
-        // Of every contestant alike: a call that is answered at once never lets go of its worker,
-        // and many callers would silently become two.
-        coop::consume_budget().await;
         let counter = &counters[at];
         if calls % LATENCY_SAMPLED_EVERY == 0 && latencies.len() < LATENCY_SAMPLES_MAX {
             let called = Instant::now();

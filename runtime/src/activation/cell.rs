@@ -4,127 +4,216 @@
 //! simply loses the activation. An idle actor owns no task: a turn is polled once on the stack of
 //! whoever submitted it, and only a turn that really waits is handed to the executor.
 
-use std::marker::PhantomData;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use greenroom_core::ActorId;
-use greenroom_shardlock::OwnedPermit;
+use greenroom_shardlock::{Gates, OwnedPermit, Permit};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::directory::Shared;
-use super::mailbox::{Admitted, Mailbox, Start, Unused};
+use super::mailbox::{Admission, Mailbox, Start, Unused, With};
+use super::run::{Ran, begin, first_turn, turn};
 use super::turn::{Answer, Job, Queued, Submitted};
 use crate::actor::{Actor, DeactivateReason};
-use crate::ambient::InlinePlace;
+use crate::ambient::{Home, InlinePlace, with_caller};
 use crate::failure::FailureCode;
-use crate::interface::Dispatch;
+use crate::interface::{Access, Dispatch};
+use crate::router::Router;
 
 /// How many turns of one actor run in a row before others on the same thread get their chance.
 const TURNS_IN_A_ROW_MAX: usize = 32;
 
 pub(super) struct Cell<A, I> {
     pub(super) id: ActorId,
+    pub(super) shared: Arc<Shared<A, I>>,
     pub(super) mailbox: Mutex<Mailbox<A>>,
-    interface: PhantomData<fn() -> I>,
+}
+
+/// A permit on behalf of a turn, which holds its cell anyway.
+pub(super) type CellPermit<A, I> = OwnedPermit<Arc<Cell<A, I>>>;
+
+impl<A, I> AsRef<Gates> for Cell<A, I> {
+    fn as_ref(&self) -> &Gates {
+        &self.shared.gates
+    }
+}
+
+impl<A: Actor, I: Dispatch<A>> Home for Cell<A, I> {
+    fn id(&self) -> &ActorId {
+        &self.id
+    }
+
+    fn router(&self) -> Option<Router> {
+        self.shared.router()
+    }
 }
 
 /// What a caller must do whose cell is gone: look the actor up again.
-pub(super) struct Moved(pub(super) Box<Queued>);
+pub(super) struct Moved<'a> {
+    pub(super) job: Job,
+    pub(super) permit: Permit<'a>,
+}
 
 impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
-    pub(super) fn new(id: ActorId) -> Self {
-        Self { id, mailbox: Mutex::new(Mailbox::new()), interface: PhantomData }
+    pub(super) fn new(id: ActorId, shared: Arc<Shared<A, I>>) -> Self {
+        Self { id, shared, mailbox: Mutex::new(Mailbox::new()) }
     }
 
     /// Takes a call: starts its turn at once if nothing is before it, else queues it.
-    pub(super) fn submit(
+    pub(super) fn submit<'a>(
         self: &Arc<Self>,
-        shared: &Arc<Shared<A, I>>,
         job: Job,
-        permit: OwnedPermit,
+        permit: Permit<'a>,
         cx: &mut TaskContext<'_>,
-    ) -> Result<Submitted, Moved> {
-        let one_way = job.one_way;
-        let (reply, mut answer) = oneshot::channel();
-        let queued = Queued { job, permit, reply };
+    ) -> Result<Submitted, Box<Moved<'a>>> {
         // Dropped when the lock is free again: what users' types do when dropped is theirs.
         let mut abandoned = Vec::new();
-        let waiting_max = shared.options.mailbox_len_max;
-        let admitted = self.mailbox.lock().admit(queued, waiting_max, &mut abandoned);
-        match admitted {
-            Admitted::Start(start) => self.run_inline(shared, start, cx),
-            Admitted::Queued => {}
-            Admitted::Refused(answer) => return Ok(Submitted::Answered(answer)),
-            Admitted::Moved(queued) => return Err(Moved(queued)),
+        let mut mailbox = self.mailbox.lock();
+        let waiting_max = self.shared.options.mailbox_len_max;
+        match mailbox.admit(&self.id, &job, waiting_max, &mut abandoned) {
+            Admission::Start(with) => {
+                drop(mailbox);
+                let permit = permit.into_owned_by(Arc::clone(self));
+                Ok(self.run_inline(job, permit, with, cx))
+            }
+            Admission::Wait => {
+                let (reply, answer) = oneshot::channel();
+                let one_way = job.one_way;
+                let permit = permit.into_owned(&self.shared.gates);
+                mailbox.wait(Queued { job, permit, reply });
+                Ok(Submitted::later(answer, one_way))
+            }
+            Admission::Refused(failure) => {
+                Ok(Submitted::Answered(Answer::Bounced(failure, job.arguments)))
+            }
+            Admission::Gone => Err(Box::new(Moved { job, permit })),
         }
-        Ok(match answer.try_recv() {
-            // It is known already that it did not run.
-            Ok(bounced @ Answer::Bounced(..)) => Submitted::Answered(bounced),
-            _ if one_way => Submitted::Answered(Answer::Accepted),
-            Ok(answer) => Submitted::Answered(answer),
-            Err(_) => Submitted::Waiting(answer),
-        })
     }
 
     /// Polls the turn once here; hands it to the executor if it waits, or if the stack is deep.
     fn run_inline(
         self: &Arc<Self>,
-        shared: &Arc<Shared<A, I>>,
-        start: Start<A>,
+        job: Job,
+        permit: CellPermit<A, I>,
+        with: With<A>,
         cx: &mut TaskContext<'_>,
-    ) {
-        let mut turn: BoxFuture<'static, Vec<Start<A>>> =
-            Box::pin(Arc::clone(self).turn(Arc::clone(shared), start));
-        // The caller may live on another runtime, which may end before the turn does.
-        let _runtime = shared.runtime.enter();
-        let polled = match InlinePlace::take() {
-            Some(_place) => turn.as_mut().poll(cx),
-            None => Poll::Pending,
+    ) -> Submitted {
+        let (one_way, made) = (job.one_way, job.made);
+        let Some(_place) = InlinePlace::take() else {
+            return self.hand_over(Box::pin(turn(permit, job, with)), one_way);
         };
-        match polled {
-            Poll::Ready(next) => self.spawn_all(shared, next),
-            Poll::Pending => {
-                let (cell, same) = (Arc::clone(self), Arc::clone(shared));
-                shared.runtime.spawn(async move {
-                    let next = turn.await;
-                    cell.run_on(same, next).await;
-                });
+        let (actor, access) = match with {
+            With::Nobody => {
+                return self.poll_inline(Box::pin(first_turn(permit, job)), one_way, cx);
             }
+            With::Alone(actor) => (actor, Access::Write),
+            With::Beside(actor) => (actor, Access::Read),
+        };
+        match begin(permit, job, actor, access, Some(made)) {
+            Ok(turn) => self.poll_inline(turn, one_way, cx),
+            Err(ran) => self.answered(ran, one_way),
         }
     }
 
-    pub(super) fn spawn_all(self: &Arc<Self>, shared: &Arc<Shared<A, I>>, starts: Vec<Start<A>>) {
+    fn poll_inline(
+        self: &Arc<Self>,
+        mut turn: impl Future<Output = Ran<A>> + Send + Unpin + 'static,
+        one_way: bool,
+        cx: &mut TaskContext<'_>,
+    ) -> Submitted {
+        let polled = {
+            // The caller may live on another runtime, which may end before the turn does.
+            let _runtime = self.shared.enter_runtime();
+            with_caller(false, || Pin::new(&mut turn).poll(cx))
+        };
+        match polled {
+            Poll::Ready(ran) => self.answered(ran, one_way),
+            Poll::Pending => self.hand_over(turn, one_way),
+        }
+    }
+
+    /// Lets the executor bring a turn to its end.
+    fn hand_over(
+        self: &Arc<Self>,
+        mut turn: impl Future<Output = Ran<A>> + Send + Unpin + 'static,
+        one_way: bool,
+    ) -> Submitted {
+        let (reply, answer) = oneshot::channel();
+        let cell = Arc::clone(self);
+        self.shared.runtime.spawn(async move {
+            let next = cell.finish(&mut turn, reply, one_way).await;
+            drop(turn);
+            cell.run_on(next).await;
+        });
+        Submitted::later(answer, one_way)
+    }
+
+    /// A turn has ended at once.
+    fn answered(self: &Arc<Self>, (answer, next): Ran<A>, one_way: bool) -> Submitted {
+        self.spawn_all(next);
+        Submitted::Answered(match answer {
+            // It is known already that it did not run.
+            Answer::Bounced(..) => answer,
+            _ if one_way => Answer::Accepted,
+            answer => answer,
+        })
+    }
+
+    /// Runs a turn to its end, and answers; returns what may start after it.
+    async fn finish(
+        &self,
+        mut turn: impl Future<Output = Ran<A>> + Unpin,
+        reply: oneshot::Sender<Answer>,
+        one_way: bool,
+    ) -> Vec<Start<A>> {
+        let (answer, next) = poll_fn(|cx| {
+            let gone = !one_way && reply.is_closed();
+            with_caller(gone, || Pin::new(&mut turn).poll(cx))
+        })
+        .await;
+        if let (Answer::Bounced(failure, _), true) = (&answer, one_way && reply.is_closed()) {
+            tracing::warn!(kind = self.id.kind(), %failure, "a one-way call was dropped");
+        }
+        // A caller that is gone needs no answer.
+        let _ = reply.send(answer);
+        next
+    }
+
+    pub(super) fn spawn_all(self: &Arc<Self>, starts: Vec<Start<A>>) {
         for start in starts {
-            let (cell, same) = (Arc::clone(self), Arc::clone(shared));
-            shared.runtime.spawn(cell.run_on(same, vec![start]));
+            self.shared.runtime.spawn(Arc::clone(self).run_on(vec![start]));
         }
     }
 
     /// Goes on with what may start, until nothing may.
-    async fn run_on(self: Arc<Self>, shared: Arc<Shared<A, I>>, mut starts: Vec<Start<A>>) {
-        for turn in 1.. {
-            let Some(first) = starts.pop() else { return };
-            self.spawn_all(&shared, starts);
-            starts = Arc::clone(&self).turn(Arc::clone(&shared), first).await;
-            if turn % TURNS_IN_A_ROW_MAX == 0 {
+    async fn run_on(self: Arc<Self>, mut starts: Vec<Start<A>>) {
+        for number in 1.. {
+            let Some(Start { queued, with }) = starts.pop() else { return };
+            self.spawn_all(starts);
+            let Queued { job, permit, reply } = queued;
+            let one_way = job.one_way;
+            let turn = pin!(turn(permit.hand_to(Arc::clone(&self)), job, with));
+            starts = self.finish(turn, reply, one_way).await;
+            if number % TURNS_IN_A_ROW_MAX == 0 {
                 tokio::task::yield_now().await;
             }
         }
     }
 
     /// Puts the actor back after a turn of its own; answers with what may start now.
-    pub(super) fn put_back(&self, shared: &Shared<A, I>, actor: Option<Arc<A>>) -> Vec<Start<A>> {
-        let put_back = self.mailbox.lock().put_back(actor);
+    pub(super) fn put_back(&self, actor: Option<Arc<A>>, used: Instant) -> Vec<Start<A>> {
+        let put_back = self.mailbox.lock().put_back(actor, used);
         put_back.unwrap_or_else(|dropped| {
             // Its turn was revoked, and the cell cleared: the actor ends here, without a farewell.
             if dropped.is_some() {
-                shared.deactivated();
+                self.shared.deactivated();
             }
             Vec::new()
         })
@@ -132,21 +221,17 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
 
     /// Deactivates the actor if it has not been used since `before`. Returns whether the cell may
     /// leave the directory, where the caller then calls [`Cell::retire`].
-    pub(super) async fn passivate(
-        self: &Arc<Self>,
-        shared: &Arc<Shared<A, I>>,
-        before: Instant,
-    ) -> bool {
+    pub(super) async fn passivate(self: &Arc<Self>, before: Instant) -> bool {
         let unused = self.mailbox.lock().take_unused(before);
         let actor = match unused {
             Unused::Actor(actor) => actor,
             Unused::Empty => return true,
             Unused::InUse => return false,
         };
-        self.deactivate(shared, actor, DeactivateReason::Idle).await;
-        let next = self.put_back(shared, None);
+        self.deactivate(actor, DeactivateReason::Idle).await;
+        let next = self.put_back(None, Instant::now());
         let nothing_waits = next.is_empty();
-        self.spawn_all(shared, next);
+        self.spawn_all(next);
         nothing_waits
     }
 
@@ -165,12 +250,8 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         actor
     }
 
-    pub(super) async fn deactivate(
-        &self,
-        shared: &Shared<A, I>,
-        actor: Arc<A>,
-        reason: DeactivateReason,
-    ) {
+    pub(super) async fn deactivate(&self, actor: Arc<A>, reason: DeactivateReason) {
+        let shared = &self.shared;
         shared.deactivated();
         // A read that overran its drain deadline may still hold it; then it is not at peace, and
         // what it would save could be torn. And without the right to run, another node may have

@@ -12,9 +12,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 use greenroom_cluster::RightToRun;
 use greenroom_core::{ActorId, ShardId};
-use greenroom_shardlock::{Gates, OwnedPermit};
+use greenroom_shardlock::{Gates, Permit};
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
+use tokio::runtime::{EnterGuard, Handle};
 use tokio::time::Instant;
 
 use super::cell::{Cell, Moved};
@@ -58,6 +58,7 @@ pub(super) struct Shared<A, I> {
     /// The node's, on which all turns that wait go on.
     pub(super) runtime: Handle,
     pub(super) right: Arc<RightToRun>,
+    pub(super) gates: Arc<Gates>,
     router: Arc<OnceLock<WeakRouter>>,
     active: AtomicUsize,
     /// By number within the kind's group.
@@ -81,6 +82,13 @@ impl<A, I> Default for Slot<A, I> {
 }
 
 impl<A, I> Shared<A, I> {
+    /// Enters the node's runtime, unless that is where we are.
+    pub(super) fn enter_runtime(&self) -> Option<EnterGuard<'_>> {
+        let is_home = |current: Handle| current.id() == self.runtime.id();
+        let home = Handle::try_current().is_ok_and(is_home);
+        (!home).then(|| self.runtime.enter())
+    }
+
     /// The way to other actors; `None` only while the node is being taken down.
     pub(super) fn router(&self) -> Option<Router> {
         self.router.get()?.upgrade()
@@ -120,7 +128,13 @@ pub(crate) trait Hosted: Send + Sync {
     fn spec(&self) -> &'static InterfaceSpec;
 
     /// Takes a call whose permit shows that its shard is open here.
-    fn submit(&self, job: Job, permit: OwnedPermit, cx: &mut TaskContext<'_>) -> Submitted;
+    fn submit(
+        &self,
+        id: &ActorId,
+        job: Job,
+        permit: Permit<'_>,
+        cx: &mut TaskContext<'_>,
+    ) -> Submitted;
 
     /// Deactivates all actors of a shard whose gate is closed; `None` when there are none.
     fn deactivate_shard(&self, shard: ShardId) -> Option<BoxFuture<'static, ()>>;
@@ -129,7 +143,7 @@ pub(crate) trait Hosted: Send + Sync {
     fn drop_all(&self);
 
     /// Deactivates idle actors for as long as it is polled.
-    fn passivate(self: Arc<Self>, gates: Arc<Gates>) -> BoxFuture<'static, ()>;
+    fn passivate(self: Arc<Self>) -> BoxFuture<'static, ()>;
 
     /// Actors in memory.
     fn active_len(&self) -> usize;
@@ -150,6 +164,7 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
         shards: u32,
         options: KindOptions,
         right: Arc<RightToRun>,
+        gates: Arc<Gates>,
         router: Arc<OnceLock<WeakRouter>>,
     ) -> Self {
         Self {
@@ -157,6 +172,7 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
                 options,
                 runtime: Handle::current(),
                 right,
+                gates,
                 router,
                 active: AtomicUsize::new(0),
                 shards: (0..shards).map(|_| Slot::default()).collect(),
@@ -179,7 +195,7 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
         if let Some(cell) = cells.get(id.key()) {
             return Arc::clone(cell);
         }
-        let cell = Arc::new(Cell::new(id.clone()));
+        let cell = Arc::new(Cell::new(id.clone(), Arc::clone(shared)));
         cells.insert(id.shared_key(), Arc::clone(&cell));
         cell
     }
@@ -189,7 +205,7 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
     }
 
     /// One round of passivation.
-    async fn passivate_once(&self, gates: &Arc<Gates>) {
+    async fn passivate_once(&self) {
         let before = Instant::now() - self.shared.options.idle_timeout;
         let shards = self.slots().filter(|(_, slot)| !slot.cells.lock().is_empty());
         let cells = shards.flat_map(|(shard, slot)| {
@@ -199,21 +215,15 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
         stream::iter(cells)
             .for_each_concurrent(DEACTIVATIONS_IN_FLIGHT_MAX, |(shard, cell)| async move {
                 tokio::task::coop::consume_budget().await;
-                self.passivate_cell(gates, shard, &cell, before).await;
+                self.passivate_cell(shard, &cell, before).await;
             })
             .await;
     }
 
-    async fn passivate_cell(
-        &self,
-        gates: &Arc<Gates>,
-        shard: u32,
-        cell: &Arc<Cell<A, I>>,
-        before: Instant,
-    ) {
+    async fn passivate_cell(&self, shard: u32, cell: &Arc<Cell<A, I>>, before: Instant) {
         // Without a permit the shard is on its way out, and deactivates its actors itself.
-        let Ok(_permit) = gates.enter(shard) else { return };
-        if cell.passivate(&self.shared, before).await {
+        let Ok(_permit) = self.shared.gates.enter(shard) else { return };
+        if cell.passivate(before).await {
             let Some(cells) = self.shared.cells(shard) else { return };
             let mut cells = cells.lock();
             let same = cells.get(cell.id.key()).is_some_and(|other| Arc::ptr_eq(other, cell));
@@ -229,14 +239,19 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
         &I::SPEC
     }
 
-    fn submit(&self, mut job: Job, mut permit: OwnedPermit, cx: &mut TaskContext<'_>) -> Submitted {
+    fn submit(
+        &self,
+        id: &ActorId,
+        mut job: Job,
+        mut permit: Permit<'_>,
+        cx: &mut TaskContext<'_>,
+    ) -> Submitted {
         loop {
-            let cell = self.cell(&job.id, permit.shard());
-            match cell.submit(&self.shared, job, permit, cx) {
+            match self.cell(id, permit.shard()).submit(job, permit, cx) {
                 Ok(submitted) => return submitted,
                 // Passivated between the look-up and the lock: the directory has let go of that
                 // cell, so the next look-up makes a new one.
-                Err(Moved(same)) => (job, permit) = (same.job, same.permit),
+                Err(moved) => Moved { job, permit } = *moved,
             }
         }
     }
@@ -249,11 +264,9 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
         // Nothing may start in any of them, however long the farewells take.
         let actors: Vec<_> =
             cells.into_iter().filter_map(|cell| cell.clear().map(|actor| (cell, actor))).collect();
-        let shared = Arc::clone(&self.shared);
         Some(Box::pin(async move {
-            let farewells = actors.into_iter().map(|(cell, actor)| {
-                let shared = &shared;
-                async move { cell.deactivate(shared, actor, DeactivateReason::Handoff).await }
+            let farewells = actors.into_iter().map(|(cell, actor)| async move {
+                cell.deactivate(actor, DeactivateReason::Handoff).await;
             });
             stream::iter(farewells)
                 .buffer_unordered(DEACTIVATIONS_IN_FLIGHT_MAX)
@@ -272,13 +285,13 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
         }
     }
 
-    fn passivate(self: Arc<Self>, gates: Arc<Gates>) -> BoxFuture<'static, ()> {
+    fn passivate(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let pause = (self.shared.options.idle_timeout / 4)
                 .clamp(PASSIVATE_EVERY_MIN, PASSIVATE_EVERY_MAX);
             loop {
                 tokio::time::sleep(pause).await;
-                self.passivate_once(&gates).await;
+                self.passivate_once().await;
             }
         })
     }

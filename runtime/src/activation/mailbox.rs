@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use greenroom_core::ActorId;
 use tokio::time::Instant;
 
-use super::turn::{Answer, Queued};
-use crate::failure::FailureCode;
+use super::turn::{Job, Queued};
+use crate::failure::{Failure, FailureCode};
 use crate::interface::Access;
 
 /// The state of a cell.
@@ -16,6 +17,7 @@ pub(super) struct Mailbox<A> {
     /// `&self` turns that run now.
     readers: usize,
     waiting: VecDeque<Queued>,
+    /// When the last turn ended, or began if it did not wait.
     last_used: Instant,
 }
 
@@ -30,7 +32,7 @@ enum Stage<A> {
     Gone,
 }
 
-/// A turn that may start now.
+/// A turn that waited and may start now.
 pub(super) struct Start<A> {
     pub(super) queued: Queued,
     pub(super) with: With<A>,
@@ -46,13 +48,15 @@ pub(super) enum With<A> {
     Beside(Arc<A>),
 }
 
-/// What became of a call that arrived.
-pub(super) enum Admitted<A> {
-    Start(Start<A>),
-    Queued,
-    Refused(Answer),
+/// What is to become of a call that arrived.
+pub(super) enum Admission<A> {
+    /// Its turn starts now.
+    Start(With<A>),
+    /// It may [wait](Mailbox::wait).
+    Wait,
+    Refused(Failure),
     /// The cell has left the directory: look the actor up again.
-    Moved(Box<Queued>),
+    Gone,
 }
 
 /// What there is to passivate.
@@ -76,20 +80,20 @@ impl<A> Mailbox<A> {
     /// Calls whose callers went away make room and go to `abandoned`.
     pub(super) fn admit(
         &mut self,
-        queued: Queued,
+        id: &ActorId,
+        job: &Job,
         waiting_max: usize,
         abandoned: &mut Vec<Queued>,
-    ) -> Admitted<A> {
+    ) -> Admission<A> {
         if let Stage::Gone = self.stage {
-            return Admitted::Moved(Box::new(queued));
+            return Admission::Gone;
         }
-        self.last_used = Instant::now();
-        if self.waiting.is_empty() && self.may_start(queued.job.access) {
-            return Admitted::Start(self.begin(queued));
+        if self.waiting.is_empty() && self.may_start(job.access) {
+            return Admission::Start(self.begin(job.access));
         }
-        if let Some(cycle) = queued.job.cycle() {
+        if let Some(cycle) = job.cycle(id) {
             let message = format!("the call would wait for itself: {cycle}");
-            return Admitted::Refused(queued.job.bounce(FailureCode::Cycle, message));
+            return Admission::Refused(Failure::new(FailureCode::Cycle, message));
         }
         if self.waiting.len() >= waiting_max {
             let waiting = std::mem::take(&mut self.waiting);
@@ -102,11 +106,15 @@ impl<A> Mailbox<A> {
             }
         }
         if self.waiting.len() >= waiting_max {
-            let message = format!("{waiting_max} calls wait in the mailbox of {}", queued.job.id);
-            return Admitted::Refused(queued.job.bounce(FailureCode::Overloaded, message));
+            let message = format!("{waiting_max} calls wait in the mailbox of {id}");
+            return Admission::Refused(Failure::new(FailureCode::Overloaded, message));
         }
+        Admission::Wait
+    }
+
+    /// Lets a call wait that may.
+    pub(super) fn wait(&mut self, queued: Queued) {
         self.waiting.push_back(queued);
-        Admitted::Queued
     }
 
     fn may_start(&self, access: Access) -> bool {
@@ -118,17 +126,16 @@ impl<A> Mailbox<A> {
     }
 
     /// Starts a turn that may start.
-    fn begin(&mut self, queued: Queued) -> Start<A> {
-        let with = match std::mem::replace(&mut self.stage, Stage::Taken) {
-            Stage::Idle(actor) if queued.job.access == Access::Read => {
+    fn begin(&mut self, access: Access) -> With<A> {
+        match std::mem::replace(&mut self.stage, Stage::Taken) {
+            Stage::Idle(actor) if access == Access::Read => {
                 self.readers += 1;
                 self.stage = Stage::Idle(Arc::clone(&actor));
                 With::Beside(actor)
             }
             Stage::Idle(actor) => With::Alone(actor),
             _ => With::Nobody,
-        };
-        Start { queued, with }
+        }
     }
 
     /// What may start now: one `&mut self` turn, or all `&self` turns up to the next one.
@@ -139,7 +146,8 @@ impl<A> Mailbox<A> {
                 break;
             }
             if let Some(queued) = self.waiting.pop_front() {
-                starts.push(self.begin(queued));
+                let with = self.begin(queued.job.access);
+                starts.push(Start { queued, with });
             }
         }
         starts
@@ -150,11 +158,12 @@ impl<A> Mailbox<A> {
     pub(super) fn put_back(
         &mut self,
         actor: Option<Arc<A>>,
+        used: Instant,
     ) -> Result<Vec<Start<A>>, Option<Arc<A>>> {
         if let Stage::Gone = self.stage {
             return Err(actor);
         }
-        self.last_used = Instant::now();
+        self.last_used = used;
         self.stage = actor.map_or(Stage::Vacant, Stage::Idle);
         Ok(self.next())
     }
@@ -172,8 +181,13 @@ impl<A> Mailbox<A> {
 
     /// A `&self` turn has ended, and let go of the actor. Answers with what may start now, and with
     /// the actor if this turn lost it by a panic.
-    pub(super) fn reader_left(&mut self, healthy: bool) -> (Vec<Start<A>>, Option<Arc<A>>) {
+    pub(super) fn reader_left(
+        &mut self,
+        healthy: bool,
+        used: Instant,
+    ) -> (Vec<Start<A>>, Option<Arc<A>>) {
         self.readers -= 1;
+        self.last_used = self.last_used.max(used);
         let lost = match std::mem::replace(&mut self.stage, Stage::Vacant) {
             Stage::Idle(actor) if !healthy => Some(actor),
             stage => {

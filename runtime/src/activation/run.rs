@@ -1,212 +1,256 @@
 //! Runs one turn: activation if need be, the checks before and after, and what a panic costs.
 
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
-use futures_util::FutureExt;
+use futures_util::poll;
 use greenroom_core::ActorId;
-use greenroom_shardlock::OwnedPermit;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::cell::Cell;
-use super::directory::Shared;
+use super::cell::{Cell, CellPermit};
 use super::mailbox::{Start, With};
-use super::turn::{Answer, Job, Queued, acknowledge, may_start};
+use super::turn::{Answer, Job, acknowledge, may_start};
 use crate::actor::{Activating, Actor};
-use crate::ambient::{Ambient, Within};
+use crate::ambient::{Ambient, Chain, Home, Swapped, caller_is_gone};
 use crate::context::Context;
 use crate::failure::{Failure, FailureCode};
 use crate::interface::{Access, Dispatch};
-use crate::load::Begun;
 use crate::payload::Outcome;
 
-/// The answer, unless nobody waits for it any more, and what may start after the turn.
-type Ran<A> = (Option<Answer>, Vec<Start<A>>);
+/// The answer to a call, and what may start after its turn.
+pub(super) type Ran<A> = (Answer, Vec<Start<A>>);
 
-/// What shows that a turn may run, and that somebody wants it.
-struct Leave<'a> {
-    permit: &'a OwnedPermit,
-    reply: &'a oneshot::Sender<Answer>,
-}
-
-impl Leave<'_> {
-    /// The job, if its turn may start now, and what that counts for; else the answer, unless nobody
-    /// waits for it.
-    fn check<'s, A, I>(
-        &self,
-        shared: &'s Shared<A, I>,
-        job: Job,
-    ) -> Result<(Job, Begun<'s>), Option<Answer>> {
-        if !job.one_way && self.reply.is_closed() {
-            return Err(None);
-        }
-        match may_start(self.permit, &shared.right, job.deadline) {
-            Ok(at) => Ok((job, Begun { tally: shared.tally(self.permit.shard()), at })),
-            Err(failure) => Err(Some(Answer::Bounced(failure, job.arguments))),
-        }
+/// Runs one turn; returns its answer, and what may start after it.
+pub(super) async fn turn<A: Actor, I: Dispatch<A>>(
+    permit: CellPermit<A, I>,
+    job: Job,
+    with: With<A>,
+) -> Ran<A> {
+    let (actor, access) = match with {
+        With::Nobody => return first_turn(permit, job).await,
+        With::Alone(actor) => (actor, Access::Write),
+        With::Beside(actor) => (actor, Access::Read),
+    };
+    match begin(permit, job, actor, access, None) {
+        Ok(turn) => turn.await,
+        Err(ran) => ran,
     }
 }
+
+/// A turn of an actor that is alive.
+///
+/// The permit is held to the end, when the actor is back in its place: a handoff that saw the permit
+/// return earlier would find the place empty, and let the actor go without a farewell.
+struct Turn<A, I, F> {
+    permit: CellPermit<A, I>,
+    access: Access,
+    ambient: Option<Ambient>,
+    /// When it began.
+    at: Instant,
+    waited: bool,
+    /// What the actor's author wrote, with all that it borrows; gives the actor back. It stands apart,
+    /// so that a turn that waits can move to another stack, and one that doesn't needs little memory.
+    work: Option<Pin<Box<F>>>,
+}
+
+/// Begins a turn, if it may start now; else answers it. `now` is the time if the caller has just read
+/// it.
+pub(super) fn begin<A: Actor, I: Dispatch<A>>(
+    permit: CellPermit<A, I>,
+    job: Job,
+    mut actor: Arc<A>,
+    access: Access,
+    now: Option<Instant>,
+) -> Result<impl Future<Output = Ran<A>> + Send + Unpin + use<A, I>, Ran<A>> {
+    let cell = permit.holder();
+    let (job, at) = match cell.check(&permit, job, now) {
+        Ok(checked) => checked,
+        Err(answer) => {
+            let next = match access {
+                Access::Write => cell.put_back(Some(actor), Instant::now()),
+                Access::Read => {
+                    drop(actor);
+                    cell.reader_left(true, Instant::now())
+                }
+            };
+            return Err((answer, next));
+        }
+    };
+    let Job { method, arguments, deadline, chain, .. } = job;
+    let home: Arc<dyn Home> = Arc::clone(cell) as _;
+    let ambient = Some(Ambient::new(deadline, Arc::clone(&home), chain));
+    let work = async move {
+        let mut context = Context::new(home, deadline);
+        let outcome = match access {
+            Access::Write => {
+                let alone = Arc::get_mut(&mut actor).expect("a write turn is alone");
+                I::write(alone, method, &mut context, arguments).await
+            }
+            Access::Read => I::read(&actor, method, &mut context, arguments).await,
+        };
+        (outcome, actor)
+    };
+    Ok(Turn { permit, access, ambient, at, waited: false, work: Some(Box::pin(work)) })
+}
+
+impl<A: Actor, I: Dispatch<A>, F> Future for Turn<A, I, F>
+where
+    F: Future<Output = (Outcome, Arc<A>)>,
+{
+    type Output = Ran<A>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Ran<A>> {
+        let this = &mut *self;
+        let work = this.work.as_mut().expect("a turn ends once");
+        let ended = match poll_guarded(&mut this.ambient, work.as_mut(), cx) {
+            Ok(Poll::Pending) => {
+                this.waited = true;
+                return Poll::Pending;
+            }
+            Ok(Poll::Ready(ended)) => Some(ended),
+            Err(Panicked) => None,
+        };
+        this.work = None;
+        Poll::Ready(this.end(ended))
+    }
+}
+
+impl<A: Actor, I: Dispatch<A>, F> Turn<A, I, F> {
+    /// Puts the actor back, if it survived, and checks whether the answer may leave.
+    fn end(&self, ended: Option<(Outcome, Arc<A>)>) -> Ran<A> {
+        let cell = self.permit.holder();
+        let shared = &cell.shared;
+        // A look at the clock costs more than most turns.
+        let used = if self.waited { Instant::now() } else { self.at };
+        if ended.is_some() {
+            shared.tally(self.permit.shard()).ended(self.at, self.waited);
+        }
+        let (outcome, next) = match (self.access, ended) {
+            (Access::Write, Some((outcome, actor))) => (outcome, cell.put_back(Some(actor), used)),
+            (Access::Write, None) => {
+                shared.deactivated();
+                (panicked(&cell.id), cell.put_back(None, used))
+            }
+            (Access::Read, Some((outcome, actor))) => {
+                // Let go before the next `&mut self` turn may start.
+                drop(actor);
+                (outcome, cell.reader_left(true, used))
+            }
+            (Access::Read, None) => (panicked(&cell.id), cell.reader_left(false, used)),
+        };
+        (acknowledge(self.permit.is_valid(), &shared.right, Answer::Done(outcome)), next)
+    }
+}
+
+/// Brings the actor to life for a call, and runs its turn.
+pub(super) async fn first_turn<A: Actor, I: Dispatch<A>>(
+    permit: CellPermit<A, I>,
+    job: Job,
+) -> Ran<A> {
+    let cell = permit.holder();
+    // Before and after: it may take long.
+    let job = match cell.check(&permit, job, None) {
+        Ok((job, _)) => job,
+        Err(answer) => return (answer, cell.put_back(None, Instant::now())),
+    };
+    let actor = match cell.activate(job.deadline, job.chain.clone()).await {
+        Ok(actor) => Arc::new(actor),
+        Err(failure) => {
+            let answer = Answer::Bounced(failure, job.arguments);
+            return (answer, cell.put_back(None, Instant::now()));
+        }
+    };
+    cell.shared.activated();
+    let access = job.access;
+    if access == Access::Read {
+        let Some(beside) = cell.mailbox.lock().share(&actor) else {
+            cell.shared.deactivated();
+            let answer = job.bounce(FailureCode::NotOwner, "the actor's shard moved away");
+            return (answer, Vec::new());
+        };
+        cell.spawn_all(beside);
+    }
+    match begin(permit, job, actor, access, None) {
+        Ok(turn) => turn.await,
+        Err(ran) => ran,
+    }
+}
+
+/// What an author wrote panicked.
+struct Panicked;
 
 impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
-    /// Runs one turn and answers it; returns what may start after it.
-    pub(super) async fn turn(
-        self: Arc<Self>,
-        shared: Arc<Shared<A, I>>,
-        start: Start<A>,
-    ) -> Vec<Start<A>> {
-        let Start { queued, with } = start;
-        // The permit is held to the end, when the actor is back in its place: a handoff that saw
-        // the permit return earlier would find the place empty, and let the actor go without a
-        // farewell.
-        let Queued { job, permit, reply } = queued;
-        let leave = Leave { permit: &permit, reply: &reply };
-        let (answer, next) = self.run(&shared, job, &leave, with).await;
-        if let Some(answer) = answer {
-            if let (Answer::Bounced(failure, _), true) = (&answer, reply.is_closed()) {
-                tracing::warn!(kind = self.id.kind(), %failure, "a one-way call was dropped");
-            }
-            // A caller that is gone needs no answer.
-            let _ = reply.send(acknowledge(&permit, &shared.right, answer));
-        }
-        next
-    }
-
-    async fn run(
-        self: &Arc<Self>,
-        shared: &Arc<Shared<A, I>>,
+    /// The job, if its turn may start now, and the time; else the answer.
+    fn check(
+        &self,
+        permit: &CellPermit<A, I>,
         job: Job,
-        leave: &Leave<'_>,
-        with: With<A>,
-    ) -> Ran<A> {
-        let (job, begun) = match leave.check(shared, job) {
-            Ok(begun) => begun,
-            Err(answer) => return (answer, self.give_back(shared, with)),
-        };
-        match with {
-            With::Nobody => self.first_turn(shared, job, leave).await,
-            With::Alone(actor) => self.write_turn(shared, job, begun, actor).await,
-            With::Beside(actor) => self.read_turn(shared, job, begun, actor).await,
+        now: Option<Instant>,
+    ) -> Result<(Job, Instant), Answer> {
+        if !job.one_way && caller_is_gone() {
+            return Err(job.bounce(FailureCode::Timeout, "nobody waits for the turn any more"));
+        }
+        match may_start(permit.is_valid(), &self.shared.right, job.deadline, now) {
+            Ok(at) => Ok((job, at)),
+            Err(failure) => Err(Answer::Bounced(failure, job.arguments)),
         }
     }
 
-    fn give_back(&self, shared: &Shared<A, I>, with: With<A>) -> Vec<Start<A>> {
-        match with {
-            With::Nobody => self.put_back(shared, None),
-            With::Alone(actor) => self.put_back(shared, Some(actor)),
-            With::Beside(actor) => {
-                drop(actor);
-                self.reader_left(shared, true)
-            }
-        }
-    }
-
-    fn reader_left(&self, shared: &Shared<A, I>, healthy: bool) -> Vec<Start<A>> {
-        let (next, lost) = self.mailbox.lock().reader_left(healthy);
+    fn reader_left(&self, healthy: bool, used: Instant) -> Vec<Start<A>> {
+        let (next, lost) = self.mailbox.lock().reader_left(healthy, used);
         if lost.is_some() {
-            shared.deactivated();
+            self.shared.deactivated();
         }
         next
-    }
-
-    /// Brings the actor to life for this call.
-    async fn first_turn(
-        self: &Arc<Self>,
-        shared: &Arc<Shared<A, I>>,
-        job: Job,
-        leave: &Leave<'_>,
-    ) -> Ran<A> {
-        let actor = match self.activate(shared, job.ambient()).await {
-            Ok(actor) => Arc::new(actor),
-            Err(failure) => {
-                let answer = Answer::Bounced(failure, job.arguments);
-                return (Some(answer), self.put_back(shared, None));
-            }
-        };
-        shared.activated();
-        // It may have taken long.
-        let (job, begun) = match leave.check(shared, job) {
-            Ok(begun) => begun,
-            Err(answer) => return (answer, self.put_back(shared, Some(actor))),
-        };
-        if job.access == Access::Write {
-            return self.write_turn(shared, job, begun, actor).await;
-        }
-        let Some(beside) = self.mailbox.lock().share(&actor) else {
-            shared.deactivated();
-            let answer = job.bounce(FailureCode::NotOwner, "the actor's shard moved away");
-            return (Some(answer), Vec::new());
-        };
-        self.spawn_all(shared, beside);
-        self.read_turn(shared, job, begun, actor).await
-    }
-
-    async fn write_turn(
-        &self,
-        shared: &Shared<A, I>,
-        job: Job,
-        begun: Begun<'_>,
-        mut actor: Arc<A>,
-    ) -> Ran<A> {
-        let (ambient, mut context) = (job.ambient(), self.context(shared, &job));
-        let alone = Arc::get_mut(&mut actor).expect("a write turn is alone");
-        let turn = I::write(alone, job.method, &mut context, job.arguments);
-        let turn = AssertUnwindSafe(Within::new(ambient, turn)).catch_unwind();
-        let outcome = begun.count(turn).await;
-        let (outcome, survivor) = match outcome {
-            Ok(outcome) => (outcome, Some(actor)),
-            Err(_) => {
-                shared.deactivated();
-                (panicked(&self.id), None)
-            }
-        };
-        (Some(Answer::Done(outcome)), self.put_back(shared, survivor))
-    }
-
-    async fn read_turn(
-        &self,
-        shared: &Shared<A, I>,
-        job: Job,
-        begun: Begun<'_>,
-        actor: Arc<A>,
-    ) -> Ran<A> {
-        let (ambient, mut context) = (job.ambient(), self.context(shared, &job));
-        let turn = I::read(&actor, job.method, &mut context, job.arguments);
-        let turn = AssertUnwindSafe(Within::new(ambient, turn)).catch_unwind();
-        let outcome = begun.count(turn).await;
-        // Let go before the next `&mut self` turn may start.
-        drop(actor);
-        let next = self.reader_left(shared, outcome.is_ok());
-        let outcome = outcome.unwrap_or_else(|_| panicked(&self.id));
-        (Some(Answer::Done(outcome)), next)
-    }
-
-    fn context(&self, shared: &Shared<A, I>, job: &Job) -> Context {
-        Context::new(self.id.clone(), job.deadline, shared.router())
     }
 
     /// Activates as a part of the call that needs it: calls made meanwhile inherit its deadline and
     /// chain, as those of a turn do.
-    async fn activate(&self, shared: &Shared<A, I>, mut ambient: Ambient) -> Result<A, Failure> {
-        let router = shared.router();
+    async fn activate(
+        self: &Arc<Self>,
+        deadline: Instant,
+        outer: Option<Arc<Chain>>,
+    ) -> Result<A, Failure> {
+        let router = self.shared.router();
         let mut activating = Activating::new(&self.id, router.as_ref());
-        let longest = Instant::now() + shared.options.activation_timeout;
-        let deadline = ambient.deadline.min(longest);
-        ambient.deadline = deadline;
+        let longest = Instant::now() + self.shared.options.activation_timeout;
+        let deadline = deadline.min(longest);
+        let mut ambient = Some(Ambient::new(deadline, Arc::clone(self) as _, outer));
         let failed = |message: String| Failure::new(FailureCode::ActivationFailed, message);
-        let activation = Within::new(ambient, A::activate(&mut activating));
-        let activation = AssertUnwindSafe(activation).catch_unwind();
-        match timeout_at(deadline, pin!(activation)).await {
+        let mut activation = pin!(A::activate(&mut activating));
+        let mut activation =
+            poll_fn(|cx| match poll_guarded(&mut ambient, activation.as_mut(), cx) {
+                Ok(polled) => polled.map(Ok),
+                Err(panicked) => Poll::Ready(Err(panicked)),
+            });
+        // Most are done at once, and then need no timer.
+        let activated = match poll!(&mut activation) {
+            Poll::Ready(activated) => Ok(activated),
+            Poll::Pending => timeout_at(deadline, activation).await,
+        };
+        match activated {
             Ok(Ok(Ok(actor))) => Ok(actor),
             Ok(Ok(Err(error))) => Err(failed(error.to_string())),
-            Ok(Err(_)) => {
+            Ok(Err(Panicked)) => {
                 tracing::error!(kind = self.id.kind(), "an actor panicked in its activation");
                 Err(failed(format!("the activation of {} panicked", self.id)))
             }
             Err(_) => Err(failed(format!("the activation of {} took too long", self.id))),
         }
     }
+}
+
+/// Polls what an author wrote: with its ambient call set, and so that a panic goes no further.
+fn poll_guarded<F: Future>(
+    ambient: &mut Option<Ambient>,
+    future: Pin<&mut F>,
+    cx: &mut TaskContext<'_>,
+) -> Result<Poll<F::Output>, Panicked> {
+    let _swapped = Swapped::new(ambient);
+    catch_unwind(AssertUnwindSafe(|| future.poll(cx))).map_err(|_| Panicked)
 }
 
 fn panicked(id: &ActorId) -> Outcome {

@@ -8,7 +8,7 @@ use greenroom_shardlock::OwnedPermit;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::ambient::{Ambient, Chain};
+use crate::ambient::Chain;
 use crate::failure::{Failure, FailureCode};
 use crate::interface::Access;
 use crate::payload::{Arguments, Outcome};
@@ -33,13 +33,21 @@ pub(crate) enum Submitted {
     Waiting(oneshot::Receiver<Answer>),
 }
 
+impl Submitted {
+    /// Its turn waits, or waits to begin.
+    pub(super) fn later(answer: oneshot::Receiver<Answer>, one_way: bool) -> Self {
+        if one_way { Self::Answered(Answer::Accepted) } else { Self::Waiting(answer) }
+    }
+}
+
 /// A call that has found its actor's node.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) id: ActorId,
     pub(crate) method: usize,
     pub(crate) access: Access,
     pub(crate) arguments: Arguments,
+    /// When the call was made or came here, if it has not waited since.
+    pub(crate) made: Instant,
     pub(crate) deadline: Instant,
     /// The actors that wait on this call.
     pub(crate) chain: Option<Arc<Chain>>,
@@ -52,36 +60,33 @@ impl Job {
         Answer::Bounced(Failure::new(code, message), self.arguments)
     }
 
-    /// Whether this call would wait for an actor that waits for it; then the cycle in words.
-    pub(crate) fn cycle(&self) -> Option<String> {
+    /// Whether this call of `actor` would wait for an actor that waits for it; then the cycle in
+    /// words.
+    pub(crate) fn cycle(&self, actor: &ActorId) -> Option<String> {
         let chain: Vec<&ActorId> = Chain::iter(self.chain.as_deref()).collect();
-        let at = chain.iter().position(|actor| **actor == self.id)?;
+        let at = chain.iter().position(|waiting| *waiting == actor)?;
         let mut cycle: Vec<String> = chain[..=at].iter().rev().map(ToString::to_string).collect();
-        cycle.push(self.id.to_string());
+        cycle.push(actor.to_string());
         Some(cycle.join(" -> "))
-    }
-
-    /// What the calls made in this call's turn inherit.
-    pub(crate) fn ambient(&self) -> Ambient {
-        let chain = Chain::push(self.chain.clone(), self.id.clone());
-        Ambient { deadline: self.deadline, chain }
     }
 }
 
-/// The check before a turn: whether it may start at all. Answers with the time, which it had to read.
+/// The check before a turn: whether it may start at all. Answers with the time, which it reads unless
+/// the caller has just done so.
 pub(super) fn may_start(
-    permit: &OwnedPermit,
+    permit_is_valid: bool,
     right: &RightToRun,
     deadline: Instant,
+    now: Option<Instant>,
 ) -> Result<Instant, Failure> {
     let refuse = |code, message: &str| Err(Failure::new(code, message));
-    if !permit.is_valid() {
+    if !permit_is_valid {
         return refuse(FailureCode::NotOwner, "the actor's shard moved away");
     }
     if !right.holds() {
         return refuse(FailureCode::NotOwner, "the node has lost its right to run");
     }
-    let now = Instant::now();
+    let now = now.unwrap_or_else(Instant::now);
     if deadline <= now {
         return refuse(FailureCode::Timeout, "the deadline passed before the turn began");
     }
@@ -89,9 +94,9 @@ pub(super) fn may_start(
 }
 
 /// The check after a turn, before anything of it is acknowledged.
-pub(super) fn acknowledge(permit: &OwnedPermit, right: &RightToRun, answer: Answer) -> Answer {
+pub(super) fn acknowledge(permit_is_valid: bool, right: &RightToRun, answer: Answer) -> Answer {
     let ran = matches!(answer, Answer::Done(_));
-    if !ran || (permit.is_valid() && right.holds()) {
+    if !ran || (permit_is_valid && right.holds()) {
         return answer;
     }
     let message = "the node lost the actor's shard while the turn ran";
@@ -99,7 +104,7 @@ pub(super) fn acknowledge(permit: &OwnedPermit, right: &RightToRun, answer: Answ
     Answer::Done(Outcome::Failed(failure))
 }
 
-/// A job with its permit and the way back to its caller.
+/// A job that waits, with its permit and the way back to its caller.
 #[derive(Debug)]
 pub(crate) struct Queued {
     pub(crate) job: Job,

@@ -22,13 +22,6 @@ fn took(counted: Counted) -> u64 {
     counted.busy_ns / 1_000_000
 }
 
-/// Nothing happens, but this many times a waker is asked for.
-async fn turn(waits: usize) {
-    for _ in 0..waits {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[test]
 fn a_few_turns_are_timed_one_by_one_and_many_by_one_in_sixteen() {
     let tally = Tally::default();
@@ -54,21 +47,6 @@ fn a_turn_that_waited_stands_for_no_other() {
     }
     tally.ended(ago(100 * SECOND), true);
     assert_eq!(took(tally.take()) / 100_000, 1);
-}
-
-#[tokio::test]
-async fn a_turn_is_counted_when_it_ends_and_not_before() {
-    let tally = Tally::default();
-    let begin = || Begun { tally: &tally, at: ago(SECOND) };
-    begin().count(Box::pin(turn(0))).await;
-    let mut waiting = Box::pin(begin().count(Box::pin(turn(2))));
-    assert!(futures_util::poll!(&mut waiting).is_pending());
-    assert_eq!(tally.take().calls, 1);
-    waiting.await;
-    let counted = tally.take();
-    assert_eq!((counted.calls, took(counted) / 1000), (1, 1));
-    drop(begin().count(Box::pin(turn(1))));
-    assert_eq!(tally.take(), Counted::default());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use greenroom_core::{Restore, Retry, Timing};
 use greenroom_proto::v1::inspect_server::InspectServer;
 use greenroom_proto::v1::operate_server::OperateServer;
 use greenroom_proto::v1::peer_server::PeerServer;
+use greenroom_shardlock::Gates;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -65,7 +66,7 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
         Cluster::start(options, Arc::clone(&gates), activations.clone() as Arc<_>).await?;
     // The kinds need the node's right to run, which only the cluster gives. No gate is open
     // yet to let a call in: that takes a claim, and the claim a registration.
-    let hosted = host(kinds, &config, &cluster, &late);
+    let hosted = host(kinds, &config, &cluster, &gates, &late);
     activations.fill(hosted.values().cloned().collect());
     let identity = Identity { cluster: config.cluster.clone(), node: config.node.to_string() };
     let message_bytes_max = config.limits.payload_bytes_max + FRAME_SLACK_BYTES;
@@ -109,7 +110,7 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
     }
     let mut background = JoinSet::new();
     for kind in activations.all() {
-        background.spawn(kind.passivate(Arc::clone(&gates)));
+        background.spawn(kind.passivate());
     }
     background.spawn(async move { match gates.watch_holds().await {} });
     background.spawn(metrics::follow(config.node.clone(), activations.all()));
@@ -142,6 +143,7 @@ fn host(
     kinds: Vec<Kind>,
     config: &Config,
     cluster: &Cluster,
+    gates: &Arc<Gates>,
     late: &Arc<OnceLock<WeakRouter>>,
 ) -> HashMap<&'static str, Arc<dyn Hosted>> {
     let hosted = kinds.into_iter().map(|kind| {
@@ -149,6 +151,7 @@ fn host(
         let host = Host {
             shards: config.shards,
             right: Arc::clone(cluster.right()),
+            gates: Arc::clone(gates),
             router: Arc::clone(late),
         };
         (spec.kind, kind.into_hosted(host))

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::Stream;
+use greenroom_core::ActorId;
 use greenroom_core::{ShardId, ShardLoad};
 use greenroom_proto::v1::envelope::Body;
 use greenroom_proto::v1::peer_server::Peer;
 use greenroom_proto::v1::{self, Envelope, Frame, Goodbye, Hello};
-use greenroom_shardlock::OwnedPermit;
+use greenroom_shardlock::Permit;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
@@ -155,6 +156,14 @@ impl Drop for UnderWay {
     }
 }
 
+/// A call that may go to its actor.
+struct Arrival<'a> {
+    hosted: &'a dyn Hosted,
+    id: ActorId,
+    job: Job,
+    permit: Permit<'a>,
+}
+
 impl Incoming {
     async fn serve(
         self,
@@ -226,17 +235,13 @@ impl Incoming {
         };
         let deadline = asked.deadline;
         let submitted = match self.job(request, asked) {
-            Ok((hosted, job, permit)) => submit(&*hosted, job, permit).await,
+            Ok(Arrival { hosted, id, job, permit }) => submit(hosted, &id, job, permit).await,
             Err(failure) => Submitted::Answered(failed(failure)),
         };
         (submitted, deadline)
     }
 
-    fn job(
-        &self,
-        request: v1::Request,
-        asked: wire::Asked,
-    ) -> Result<(Arc<dyn Hosted>, Job, OwnedPermit), Failure> {
+    fn job(&self, request: v1::Request, asked: wire::Asked) -> Result<Arrival<'_>, Failure> {
         let max = self.router.limits().payload_bytes_max;
         if request.arguments.len() > max {
             let len = request.arguments.len();
@@ -259,16 +264,16 @@ impl Incoming {
             .ok_or_else(|| unknown_method(&request.kind, &request.method))?;
         let arguments = Arguments::Encoded { encoding: asked.encoding, bytes: request.arguments };
         let job = Job {
-            id: asked.id,
             method,
             access: spec.access,
             arguments,
+            made: asked.made,
             deadline: asked.deadline,
             // As on this node: nobody waits for the turn of a one-way call.
             chain: asked.chain.filter(|_| !request.one_way),
             one_way: request.one_way,
         };
-        Ok((Arc::clone(hosted), job, permit))
+        Ok(Arrival { hosted: &**hosted, id: asked.id, job, permit })
     }
 
     async fn send(&self, body: Body) {

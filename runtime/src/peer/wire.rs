@@ -48,6 +48,8 @@ pub(super) fn request(number: u64, call: &PeerCall) -> v1::Request {
 pub(super) struct Asked {
     pub(super) id: ActorId,
     pub(super) encoding: Encoding,
+    /// When it came here.
+    pub(super) made: Instant,
     pub(super) deadline: Instant,
     pub(super) chain: Option<Arc<Chain>>,
 }
@@ -80,7 +82,8 @@ pub(super) fn asked(request: &v1::Request) -> Result<Asked, Failure> {
         chain = Some(Chain::push(chain, actor));
     }
     let remaining = Duration::from_micros(request.remaining_us).min(REMAINING_MAX);
-    Ok(Asked { id, encoding, deadline: Instant::now() + remaining, chain })
+    let made = Instant::now();
+    Ok(Asked { id, encoding, made, deadline: made + remaining, chain })
 }
 
 pub(super) fn response(call: u64, answer: Answer, payload_bytes_max: usize) -> v1::Response {
