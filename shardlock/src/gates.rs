@@ -267,3 +267,92 @@ impl fmt::Debug for Gates {
 
 /// 8,192 shards take 512 KiB.
 const _: () = assert!(size_of::<Gate>() == 64);
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::{Pin, pin},
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+    use crate::{WriteGuard, word::PERMITS_MAX};
+
+    /// One gate, open, with as many permits out as it can count, but for so many. They are nobody's.
+    fn almost_full(room: u32) -> Gates {
+        let gates = Gates::new(1);
+        gates.open(0, 1).unwrap();
+        gates.gate(0).word.fetch_add(u64::from(PERMITS_MAX - room), Relaxed);
+        gates
+    }
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_full_gate_refuses_and_stays_intact() {
+        let gates = almost_full(1);
+        let last = gates.enter(0).unwrap();
+        assert_eq!(gates.enter(0).err(), Some(Refused::Full));
+        assert_eq!(gates.enter_beside(0, None).err(), Some(Refused::Full));
+        let full = GateState::Open { epoch: 1, permits: PERMITS_MAX };
+        assert_eq!(gates.state(0), full);
+        drop(last);
+        assert!(gates.enter_at(0, 1).is_ok());
+        assert_eq!(gates.revoke(0), PERMITS_MAX - 1);
+        assert_eq!(gates.state(0), GateState::Closed { last_epoch: 1 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_those_who_wait_as_many_are_let_in_as_there_is_room_for() {
+        let gates = almost_full(2);
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        let mut writer = Box::pin(gates.write(0, "test", deadline));
+        assert!(poll(writer.as_mut()).is_pending());
+        let mut readers = [(); 3].map(|()| Box::pin(gates.read(0, deadline)));
+        for reader in &mut readers {
+            assert!(poll(reader.as_mut()).is_pending());
+        }
+        drop(writer);
+        let answers = readers.each_mut().map(|reader| match poll(reader.as_mut()) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => panic!("all are answered together"),
+        });
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 2);
+        assert_eq!(answers[2].as_ref().err(), Some(&Refused::Full));
+        let full = GateState::Open { epoch: 1, permits: PERMITS_MAX };
+        assert_eq!(gates.state(0), full);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn readers_that_are_let_in_together_are_all_counted() {
+        const READERS: usize = 2500;
+        let gates = Gates::new(1);
+        gates.open(0, 1).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        for round in 1..=2 {
+            let guard = gates.write(0, "test", deadline).await.unwrap();
+            let mut readers: Vec<_> =
+                (0..READERS).map(|_| Box::pin(gates.read_at(0, 1, deadline))).collect();
+            for reader in &mut readers {
+                assert!(poll(reader.as_mut()).is_pending());
+            }
+            drop(guard);
+            for reader in readers {
+                assert!(poll(pin!(reader)).is_ready());
+            }
+            assert_eq!(gates.counts().reads, (round * READERS) as u64);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stands_in_logs_says_what_it_is() {
+        let gates = Gates::with_options(3, Options { waiting_max: 7, ..Options::default() });
+        assert_eq!(gates.options().waiting_max, 7);
+        assert_eq!(format!("{gates:?}"), "Gates { shards: 3, .. }");
+        let guard: WriteGuard<'_> = gates.write(2, "test", Instant::now()).await.unwrap();
+        let text = "WriteGuard { shard: 2, revoked_permits: 0, valid: true, .. }";
+        assert_eq!(format!("{guard:?}"), text);
+    }
+}
