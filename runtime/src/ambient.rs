@@ -41,7 +41,6 @@ pub(crate) trait Home: Send + Sync {
 }
 
 /// What a turn inherits to the calls that it makes.
-#[derive(Clone)]
 pub(crate) struct Ambient {
     pub(crate) deadline: Instant,
     home: Arc<dyn Home>,

@@ -1,7 +1,6 @@
 //! A call from the caller's side: the address of an actor, and a call on it before it is made.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::IntoFuture;
@@ -15,14 +14,13 @@ use futures_util::future::BoxFuture;
 use greenroom_core::{ActorId, ShardId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::task::coop;
 use tokio::time::Instant;
 
 use crate::activation::{Answer, Hosted};
 use crate::failure::{CallError, Failure, FailureCode};
 use crate::interface::MethodSpec;
 use crate::payload::{Arguments, Encoding, Outcome, encode};
-use crate::router::{Begun, Method, Package, Request, Router};
+use crate::router::{Begun, Method, Package, Request, Router, poll_budget};
 
 /// Longest that a call may take, whatever its caller says: no turn waits for ever.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -252,28 +250,6 @@ impl<Args, T, E> fmt::Debug for Calling<'_, Args, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Calling").finish_non_exhaustive()
     }
-}
-
-/// So many calls cost one unit of tokio's cooperative budget, of which a task has 128 before it must
-/// let others have its thread. A unit is meant for an operation that takes several times as long as a
-/// call that is answered at once.
-const CALLS_PER_UNIT: u8 = 8;
-
-/// A call that is answered at once never waits by itself, and a task that makes one after the other
-/// would keep its thread from everyone else: now and then it has to let go.
-fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
-    thread_local! {
-        static CALLS: Cell<u8> = const { Cell::new(0) };
-    }
-    let calls = CALLS.get();
-    if calls + 1 < CALLS_PER_UNIT {
-        CALLS.set(calls + 1);
-        return Poll::Ready(());
-    }
-    let budget = ready!(coop::poll_proceed(cx));
-    budget.made_progress();
-    CALLS.set(0);
-    Poll::Ready(())
 }
 
 fn taken<T, E>(

@@ -64,7 +64,7 @@ mod router;
 pub mod testing;
 
 pub use actor::{ActivateError, Activating, Actor, DeactivateReason};
-pub use call::{ActorRef, Address, Call};
+pub use call::{ActorRef, Address, Call, Calling};
 pub use config::{Config, ConfigError, Token};
 pub use context::Context;
 pub use failure::{CallError, Failure, FailureCode, UnknownFailureCode};

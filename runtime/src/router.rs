@@ -2,19 +2,21 @@
 
 mod attempt;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use greenroom_cluster::{Cluster, Route};
 use greenroom_core::{ActorId, NodeId, ShardId};
 use greenroom_shardlock::Gates;
+use tokio::task::coop;
 use tokio::time::{Instant, timeout_at};
 
 use crate::activation::{Answer, Hosted};
@@ -166,12 +168,12 @@ impl Router {
 
     /// Makes no call any more: new ones, and those that wait for an owner, are refused.
     pub(crate) fn refuse(&self) {
-        self.0.closed.store(true, Ordering::Release);
+        self.0.closed.store(true, Ordering::SeqCst);
     }
 
     /// Waits until no call that was made here is under way.
     pub(crate) async fn idle(&self) {
-        while self.0.in_flight.load(Ordering::Acquire) > 0 {
+        while self.0.in_flight.load(Ordering::SeqCst) > 0 {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
@@ -228,9 +230,9 @@ impl Router {
 
     /// Makes a call: tries until it is answered, or surely can't be, or the deadline passes.
     pub(crate) async fn call(&self, mut request: Request<'_>, package: &mut dyn Package) -> Answer {
-        // A call that is answered at once never waits by itself, and a task that makes one after
-        // the other would keep its thread from everyone else.
-        tokio::task::coop::consume_budget().await;
+        poll_fn(poll_budget).await;
+        // It may have let others go first.
+        request.made = Instant::now();
         match poll_fn(|cx| Poll::Ready(self.begin(&mut request, package, cx))).await {
             Begun::Answered(answer) => answer,
             Begun::UnderWay(begun) => self.go_on(request, package, begun).await,
@@ -238,7 +240,7 @@ impl Router {
     }
 
     /// Begins a call: if its actor is here and free, and the turn doesn't wait, that is all there is
-    /// to it. Takes no memory and nothing that the threads of the node share.
+    /// to it. Changes nothing on the way that all threads of the node share.
     pub(crate) fn begin(
         &self,
         request: &mut Request<'_>,
@@ -271,7 +273,14 @@ impl Router {
         }
         match self.attempt_here(request, chain.as_ref(), package, cx) {
             Here::Tried(Attempt::Final(answer)) => Begun::Answered(answer),
-            here => Begun::UnderWay(UnderWay { chain, here, _counted: self.count_in() }),
+            here => {
+                let counted = self.count_in();
+                // A node that stops looks for calls under way after it said so.
+                if self.0.closed.load(Ordering::SeqCst) && !matches!(here, Here::Waits(_)) {
+                    return Begun::failed(stopping());
+                }
+                Begun::UnderWay(UnderWay { chain, here, _counted: counted })
+            }
         }
     }
 
@@ -297,6 +306,7 @@ impl Router {
             // Enabled before the attempt, so that a change during it is not missed.
             let mut changed = pin!(self.0.cluster.routes().changed(request.shard));
             changed.as_mut().enable();
+            request.made = Instant::now();
             let failure = match self.attempt(&request, chain, package).await {
                 Attempt::Final(answer) => return answer,
                 Attempt::Again(failure) => failure,
@@ -304,17 +314,38 @@ impl Router {
             let again_at = Instant::now() + pause.mul_f64(0.5 + fastrand::f64());
             pause = RETRY_PAUSE_MAX.min(pause * 2);
             let _ = timeout_at(again_at.min(request.deadline), changed).await;
-            request.made = Instant::now();
-            if request.made >= request.deadline {
+            if Instant::now() >= request.deadline {
                 return failed(out_of_time(&failure));
             }
         }
     }
 
     fn count_in(&self) -> InFlight {
-        self.0.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_add(1, Ordering::SeqCst);
         InFlight(self.clone())
     }
+}
+
+/// So many calls cost one unit of tokio's cooperative budget, of which a task has 128 before it must
+/// let others have its thread. A unit is meant for an operation that takes several times as long as a
+/// call that is answered at once.
+const CALLS_PER_UNIT: u8 = 8;
+
+/// A call that is answered at once never waits by itself, and a task that makes one after the other
+/// would keep its thread from everyone else: now and then it has to let go.
+pub(crate) fn poll_budget(cx: &mut TaskContext<'_>) -> Poll<()> {
+    thread_local! {
+        static CALLS: Cell<u8> = const { Cell::new(0) };
+    }
+    let calls = CALLS.get();
+    if calls + 1 < CALLS_PER_UNIT {
+        CALLS.set(calls + 1);
+        return Poll::Ready(());
+    }
+    let budget = ready!(coop::poll_proceed(cx));
+    budget.made_progress();
+    CALLS.set(0);
+    Poll::Ready(())
 }
 
 /// A call at the first look.

@@ -26,11 +26,20 @@ pub trait Moth {
     async fn singe(&self);
     /// Waits until the test lets it go on.
     async fn rest(&mut self);
+    /// Panics, and leaves an actor behind that panics when it is dropped.
+    async fn explode(&mut self);
 }
 
 struct MothActor {
     probe: Arc<Probe>,
     flaps: u64,
+    explosive: bool,
+}
+
+impl Drop for MothActor {
+    fn drop(&mut self) {
+        assert!(!self.explosive, "as the test wants it");
+    }
 }
 
 impl Actor for MothActor {
@@ -51,7 +60,7 @@ impl Actor for MothActor {
             _ => {}
         }
         probe.activated();
-        Ok(Self { probe, flaps: 0 })
+        Ok(Self { probe, flaps: 0, explosive: false })
     }
 
     async fn deactivate(self, reason: DeactivateReason) {
@@ -83,6 +92,12 @@ impl Moth for MothActor {
 
     async fn rest(&mut self) {
         self.probe.hold().await;
+    }
+
+    async fn explode(&mut self) {
+        self.explosive = true;
+        self.probe.alive.store(false, Ordering::SeqCst);
+        panic!("as the test wants it");
     }
 }
 
@@ -169,6 +184,17 @@ async fn a_panic_loses_the_activation_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_panic_in_the_destructor_of_an_actor_that_panicked_ends_nothing_else() {
+    let node = alone([moths()]).await;
+    let moth = moth(&node, "explosive");
+    assert_eq!(within("a call", moth.flap()).await, Ok(1));
+    let failed = failure(within("a panic", moth.explode()).await);
+    expect_failure(failed, FailureCode::Panicked, true);
+    assert_eq!(node.active_actors(), 0);
+    assert_eq!(within("a call", moth.flap()).await, Ok(1), "a new activation");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_behind_a_panic_run_on_a_new_activation() {
     let node = alone([moths()]).await;
     let moth = moth(&node, "queue");
@@ -257,6 +283,20 @@ async fn a_node_that_stops_lets_its_actors_take_leave_and_one_that_crashes_does_
     within("the crash", node.crash()).await;
     assert_eq!(node.active_actors(), 0);
     assert!(probe("crashed").reasons().is_empty());
+}
+
+#[test]
+fn actors_go_with_the_runtime_of_a_node_that_was_never_stopped() {
+    let holders = || Arc::strong_count(&probe("forgotten"));
+    let before = holders();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let node = alone([moths()]).await;
+        assert_eq!(within("a call", moth(&node, "forgotten").flap()).await, Ok(1));
+        assert_eq!(holders(), before + 1);
+    });
+    drop(runtime);
+    assert_eq!(holders(), before, "the actor was kept");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 use greenroom::prelude::*;
+use support::ledger::{TallyRef, tallies};
 use support::probe::{Probe, probe};
 use support::{alone, begin, within};
 use tokio::task::JoinSet;
@@ -174,6 +175,26 @@ async fn a_caller_that_goes_away_cuts_no_turn_in_half() {
     probe.release(1);
     within("the next call", desk.note("next".into())).await.expect("it is answered");
     assert_eq!(probe.log(), ["turn begins", "turn ends", "next"]);
+}
+
+/// A turn goes on to its end also where it calls others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_whose_caller_has_gone_away_still_calls_other_actors() {
+    let node = alone([tallies()]).await;
+    let [first, alive, new]: [TallyRef; 3] =
+        ["orphan", "alive", "new"].map(|key| node.actor(key).expect("a good key"));
+    within("a call", alive.add()).await.expect("it is answered");
+    for (way, counted, before) in [("alive", &alive, 1), ("new", &new, 0)] {
+        let call = begin(first.pass_on_later(vec![way.to_owned()])).await;
+        let probe = probe("orphan");
+        probe.arrival().await;
+        drop(call);
+        probe.release(1);
+        // Behind the orphaned turn.
+        within("the next call", first.add()).await.expect("it is answered");
+        let tick = within("the other's count", counted.add()).await.expect("it is answered");
+        assert_eq!(tick.value, before + 2, "{way} was not called");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

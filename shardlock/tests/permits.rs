@@ -129,6 +129,40 @@ async fn a_turn_that_panics_goes_out_too() {
     assert_eq!(open(5, 0), gates.state(0));
 }
 
+/// Something that leads to a table, as whoever runs under a permit may have.
+struct Holder(Arc<Gates>);
+
+impl AsRef<Gates> for Holder {
+    fn as_ref(&self) -> &Gates {
+        &self.0
+    }
+}
+
+#[test]
+fn a_permit_is_one_permit_whoever_holds_it() {
+    let gates = Arc::new(Gates::new(1));
+    gates.open(0, 5).unwrap();
+    let holder = Arc::new(Holder(Arc::clone(&gates)));
+    let permit = gates.enter(0).unwrap().into_owned_by(Arc::clone(&holder));
+    assert!(Arc::ptr_eq(permit.holder(), &holder));
+    let permit = permit.hand_to(Arc::clone(&gates));
+    assert_eq!((permit.epoch(), permit.is_valid(), Arc::strong_count(&holder)), (5, true, 1));
+    assert_eq!(open(5, 1), gates.state(0));
+    let permit = permit.hand_to(holder);
+    assert_eq!(open(5, 1), gates.state(0));
+    drop(permit);
+    assert_eq!(open(5, 0), gates.state(0));
+}
+
+#[test]
+#[should_panic(expected = "the permit is of another table")]
+fn a_permit_can_t_be_handed_to_another_table() {
+    let gates = Arc::new(Gates::new(1));
+    gates.open(0, 5).unwrap();
+    let permit = gates.enter(0).unwrap().into_owned(&gates);
+    let _ = permit.hand_to(Arc::new(Gates::new(1)));
+}
+
 #[test]
 #[should_panic(expected = "the permit is of another table")]
 fn a_permit_can_t_pass_for_one_of_another_table() {

@@ -109,17 +109,20 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         let Some(_place) = InlinePlace::take() else {
             return self.hand_over(Box::pin(turn(permit, job, with)), one_way);
         };
-        let (actor, access) = match with {
-            With::Nobody => {
-                return self.poll_inline(Box::pin(first_turn(permit, job)), one_way, cx);
+        // Whoever comes here waits, if only a turn whose own caller is gone.
+        with_caller(false, || {
+            let (actor, access) = match with {
+                With::Nobody => {
+                    return self.poll_inline(Box::pin(first_turn(permit, job)), one_way, cx);
+                }
+                With::Alone(actor) => (actor, Access::Write),
+                With::Beside(actor) => (actor, Access::Read),
+            };
+            match begin(permit, job, actor, access, Some(made)) {
+                Ok(turn) => self.poll_inline(turn, one_way, cx),
+                Err(ran) => self.answered(ran, one_way),
             }
-            With::Alone(actor) => (actor, Access::Write),
-            With::Beside(actor) => (actor, Access::Read),
-        };
-        match begin(permit, job, actor, access, Some(made)) {
-            Ok(turn) => self.poll_inline(turn, one_way, cx),
-            Err(ran) => self.answered(ran, one_way),
-        }
+        })
     }
 
     fn poll_inline(
@@ -131,7 +134,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         let polled = {
             // The caller may live on another runtime, which may end before the turn does.
             let _runtime = self.shared.enter_runtime();
-            with_caller(false, || Pin::new(&mut turn).poll(cx))
+            Pin::new(&mut turn).poll(cx)
         };
         match polled {
             Poll::Ready(ran) => self.answered(ran, one_way),
@@ -178,7 +181,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
             with_caller(gone, || Pin::new(&mut turn).poll(cx))
         })
         .await;
-        if let (Answer::Bounced(failure, _), true) = (&answer, one_way && reply.is_closed()) {
+        if let (Answer::Bounced(failure, _), true) = (&answer, one_way) {
             tracing::warn!(kind = self.id.kind(), %failure, "a one-way call was dropped");
         }
         // A caller that is gone needs no answer.

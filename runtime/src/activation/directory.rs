@@ -159,6 +159,17 @@ pub(crate) struct Directory<A, I> {
     shared: Arc<Shared<A, I>>,
 }
 
+/// Cells hold what they share, and that holds them: so somebody has to let go.
+impl<A, I> Drop for Directory<A, I> {
+    fn drop(&mut self) {
+        for slot in &self.shared.shards {
+            // Dropped when the lock is free again.
+            let cells = std::mem::take(&mut *slot.cells.lock());
+            drop(cells);
+        }
+    }
+}
+
 impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
     pub(crate) fn new(
         shards: u32,

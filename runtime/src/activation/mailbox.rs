@@ -163,7 +163,7 @@ impl<A> Mailbox<A> {
         if let Stage::Gone = self.stage {
             return Err(actor);
         }
-        self.last_used = used;
+        self.last_used = self.last_used.max(used);
         self.stage = actor.map_or(Stage::Vacant, Stage::Idle);
         Ok(self.next())
     }

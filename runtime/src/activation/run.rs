@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use futures_util::poll;
+use futures_util::{FutureExt, poll};
 use greenroom_core::ActorId;
 use tokio::time::{Instant, timeout_at};
 
@@ -45,15 +45,16 @@ pub(super) async fn turn<A: Actor, I: Dispatch<A>>(
 /// The permit is held to the end, when the actor is back in its place: a handoff that saw the permit
 /// return earlier would find the place empty, and let the actor go without a farewell.
 struct Turn<A, I, F> {
+    /// What the actor's author wrote, with all that it borrows; gives the actor back. It stands apart,
+    /// so that a turn that waits can move to another stack, and one that doesn't needs little memory;
+    /// and first, because it must be dropped before the permit.
+    work: Option<Pin<Box<F>>>,
     permit: CellPermit<A, I>,
     access: Access,
     ambient: Option<Ambient>,
     /// When it began.
     at: Instant,
     waited: bool,
-    /// What the actor's author wrote, with all that it borrows; gives the actor back. It stands apart,
-    /// so that a turn that waits can move to another stack, and one that doesn't needs little memory.
-    work: Option<Pin<Box<F>>>,
 }
 
 /// Begins a turn, if it may start now; else answers it. `now` is the time if the caller has just read
@@ -84,63 +85,78 @@ pub(super) fn begin<A: Actor, I: Dispatch<A>>(
     let ambient = Some(Ambient::new(deadline, Arc::clone(&home), chain));
     let work = async move {
         let mut context = Context::new(home, deadline);
+        // A panic is caught here, so that the actor is not dropped while it goes on: its destructor
+        // may find it half-changed, and panic too.
         let outcome = match access {
             Access::Write => {
                 let alone = Arc::get_mut(&mut actor).expect("a write turn is alone");
-                I::write(alone, method, &mut context, arguments).await
+                let turn = I::write(alone, method, &mut context, arguments);
+                AssertUnwindSafe(turn).catch_unwind().await
             }
-            Access::Read => I::read(&actor, method, &mut context, arguments).await,
+            Access::Read => {
+                let turn = I::read(&actor, method, &mut context, arguments);
+                AssertUnwindSafe(turn).catch_unwind().await
+            }
         };
-        (outcome, actor)
+        (outcome.map_err(|_| Panicked), actor)
     };
-    Ok(Turn { permit, access, ambient, at, waited: false, work: Some(Box::pin(work)) })
+    Ok(Turn { work: Some(Box::pin(work)), permit, access, ambient, at, waited: false })
 }
 
 impl<A: Actor, I: Dispatch<A>, F> Future for Turn<A, I, F>
 where
-    F: Future<Output = (Outcome, Arc<A>)>,
+    F: Future<Output = (Result<Outcome, Panicked>, Arc<A>)>,
 {
     type Output = Ran<A>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Ran<A>> {
         let this = &mut *self;
         let work = this.work.as_mut().expect("a turn ends once");
-        let ended = match poll_guarded(&mut this.ambient, work.as_mut(), cx) {
-            Ok(Poll::Pending) => {
-                this.waited = true;
-                return Poll::Pending;
-            }
-            Ok(Poll::Ready(ended)) => Some(ended),
-            Err(Panicked) => None,
+        let polled = {
+            let _swapped = Swapped::new(&mut this.ambient);
+            work.as_mut().poll(cx)
+        };
+        let Poll::Ready((outcome, actor)) = polled else {
+            this.waited = true;
+            return Poll::Pending;
         };
         this.work = None;
-        Poll::Ready(this.end(ended))
+        Poll::Ready(this.end(outcome, actor))
     }
 }
 
 impl<A: Actor, I: Dispatch<A>, F> Turn<A, I, F> {
     /// Puts the actor back, if it survived, and checks whether the answer may leave.
-    fn end(&self, ended: Option<(Outcome, Arc<A>)>) -> Ran<A> {
+    fn end(&self, outcome: Result<Outcome, Panicked>, actor: Arc<A>) -> Ran<A> {
         let cell = self.permit.holder();
         let shared = &cell.shared;
         // A look at the clock costs more than most turns.
         let used = if self.waited { Instant::now() } else { self.at };
-        if ended.is_some() {
+        let healthy = outcome.is_ok();
+        if healthy {
             shared.tally(self.permit.shard()).ended(self.at, self.waited);
         }
-        let (outcome, next) = match (self.access, ended) {
-            (Access::Write, Some((outcome, actor))) => (outcome, cell.put_back(Some(actor), used)),
-            (Access::Write, None) => {
+        let next = match self.access {
+            Access::Write if healthy => cell.put_back(Some(actor), used),
+            Access::Write => {
                 shared.deactivated();
-                (panicked(&cell.id), cell.put_back(None, used))
+                // Half-changed as it is, its destructor may panic as well.
+                let dropped = catch_unwind(AssertUnwindSafe(|| drop(actor)));
+                if dropped.is_err() {
+                    tracing::error!(
+                        kind = cell.id.kind(),
+                        "an actor panicked while it was dropped"
+                    );
+                }
+                cell.put_back(None, used)
             }
-            (Access::Read, Some((outcome, actor))) => {
+            Access::Read => {
                 // Let go before the next `&mut self` turn may start.
                 drop(actor);
-                (outcome, cell.reader_left(true, used))
+                cell.reader_left(healthy, used)
             }
-            (Access::Read, None) => (panicked(&cell.id), cell.reader_left(false, used)),
         };
+        let outcome = outcome.unwrap_or_else(|Panicked| panicked(&cell.id));
         (acknowledge(self.permit.is_valid(), &shared.right, Answer::Done(outcome)), next)
     }
 }
@@ -220,12 +236,11 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         let deadline = deadline.min(longest);
         let mut ambient = Some(Ambient::new(deadline, Arc::clone(self) as _, outer));
         let failed = |message: String| Failure::new(FailureCode::ActivationFailed, message);
-        let mut activation = pin!(A::activate(&mut activating));
-        let mut activation =
-            poll_fn(|cx| match poll_guarded(&mut ambient, activation.as_mut(), cx) {
-                Ok(polled) => polled.map(Ok),
-                Err(panicked) => Poll::Ready(Err(panicked)),
-            });
+        let mut activation = pin!(AssertUnwindSafe(A::activate(&mut activating)).catch_unwind());
+        let mut activation = poll_fn(|cx| {
+            let _swapped = Swapped::new(&mut ambient);
+            activation.as_mut().poll(cx)
+        });
         // Most are done at once, and then need no timer.
         let activated = match poll!(&mut activation) {
             Poll::Ready(activated) => Ok(activated),
@@ -234,23 +249,13 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         match activated {
             Ok(Ok(Ok(actor))) => Ok(actor),
             Ok(Ok(Err(error))) => Err(failed(error.to_string())),
-            Ok(Err(Panicked)) => {
+            Ok(Err(_)) => {
                 tracing::error!(kind = self.id.kind(), "an actor panicked in its activation");
                 Err(failed(format!("the activation of {} panicked", self.id)))
             }
             Err(_) => Err(failed(format!("the activation of {} took too long", self.id))),
         }
     }
-}
-
-/// Polls what an author wrote: with its ambient call set, and so that a panic goes no further.
-fn poll_guarded<F: Future>(
-    ambient: &mut Option<Ambient>,
-    future: Pin<&mut F>,
-    cx: &mut TaskContext<'_>,
-) -> Result<Poll<F::Output>, Panicked> {
-    let _swapped = Swapped::new(ambient);
-    catch_unwind(AssertUnwindSafe(|| future.poll(cx))).map_err(|_| Panicked)
 }
 
 fn panicked(id: &ActorId) -> Outcome {
