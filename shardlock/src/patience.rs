@@ -1,6 +1,6 @@
 //! Waiting with a deadline: what a wait looks at meanwhile, and what it tells.
 
-use std::{future::poll_fn, pin::Pin, task::Poll};
+use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
@@ -8,6 +8,9 @@ use crate::{
     Blocker, Gates, Side, Wait, WaitEnd,
     sync::Ordering::{Acquire, Relaxed},
 };
+
+/// However short a hold may be, those who wait look no more often than this.
+const LOOK_AGAIN_MIN: Duration = Duration::from_millis(1);
 
 /// One attempt that may have to wait. Tells how it ended when it is dropped.
 pub(crate) struct Patience<'a> {
@@ -36,7 +39,8 @@ impl<'a> Patience<'a> {
         loop {
             // Nobody tells those who wait that another one holds the gate now, who may be stuck in
             // its turn: so they look now and then.
-            let again_at = Instant::now().checked_add(self.gates.options.hold_max);
+            let again_in = self.gates.options.hold_max.max(LOOK_AGAIN_MIN);
+            let again_at = Instant::now().checked_add(again_in);
             let look_at = [warn_at, self.holder_overdue_at(), again_at];
             let look_at = look_at.into_iter().flatten().fold(self.deadline, Ord::min);
             if let Ok(answer) = timeout_at(look_at, &mut *waiting).await {
@@ -60,7 +64,7 @@ impl<'a> Patience<'a> {
         gate.look(|queue| queue.holder?.overdue_at).flatten()
     }
 
-    fn warn(&self, waited: std::time::Duration) {
+    fn warn(&self, waited: Duration) {
         let (shard, side) = (self.shard, self.side.as_str());
         let blocker = self.gates.blocker(self.shard);
         tracing::warn!(shard, side, ?waited, %blocker, "a gate is waited for unusually long");

@@ -102,6 +102,17 @@ async fn a_waiter_finds_a_stuck_holder_whose_turn_came_before_its_own() {
     assert!(now.elapsed() < 2 * WARN_AFTER + 3 * HOLD_MAX, "{:?}", now.elapsed());
 }
 
+/// A hold that may not last at all is as good as none; those who wait for it must not spin.
+#[tokio::test(start_paused = true)]
+async fn a_table_that_allows_no_time_to_hold_still_lets_others_wait() {
+    let gates = Gates::with_options(1, Options { hold_max: Duration::ZERO, ..options() });
+    gates.open(0, 1).unwrap();
+    let _permit = gates.enter(0).unwrap();
+    let begin = Instant::now();
+    assert!(gates.write(0, "claim", begin + SECOND).await.is_err());
+    assert!(begin.elapsed() >= SECOND);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_hold_counts_from_when_its_owner_hears_of_it() {
     let gates = opened();

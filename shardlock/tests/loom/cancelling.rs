@@ -8,7 +8,7 @@ use std::{
 use loom::{sync::Arc, thread};
 use tokio::time::Instant;
 
-use crate::{Reading, Stage, desk::BegunRead, model};
+use crate::{Reading, Stage, desk::BegunRead, model, reads_once, writes_once};
 
 /// Looks once, and leaves a waker behind.
 fn look<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
@@ -40,17 +40,8 @@ fn a_writer_who_goes_away_lets_the_next_one_and_the_readers_in() {
         let stage = Stage::new();
         let entry = stage.gate.enter(None).unwrap();
         let writing = stage.write(false);
-        let next = thread::spawn({
-            let stage = Arc::clone(&stage);
-            move || stage.write_once(false)
-        });
-        let reader = thread::spawn({
-            let stage = Arc::clone(&stage);
-            move || {
-                let entry = stage.read().unwrap();
-                stage.be_inside(entry)
-            }
-        });
+        let next = writes_once(&stage);
+        let reader = reads_once(&stage);
         drop(writing);
         stage.leave(entry);
         next.join().unwrap();
@@ -97,10 +88,7 @@ fn a_reader_who_was_let_in_and_goes_away_lets_the_writer_in() {
         let ticket = held.ticket();
         let begun = stage.gate.begin_read(Instant::now(), &stage.tickets, None, 9).unwrap();
         let BegunRead::Waits(reader) = begun else { panic!("the writer is in its way") };
-        let writer = thread::spawn({
-            let stage = Arc::clone(&stage);
-            move || stage.write_once(false)
-        });
+        let writer = writes_once(&stage);
         assert!(stage.gate.end_write(Instant::now(), ticket));
         drop(Reading::new(&stage.gate, reader));
         writer.join().unwrap();

@@ -35,9 +35,12 @@ use std::{panic::Location, time::Duration};
 
 use errors::{OpenError, Refused};
 use gate::{Entry, Gate};
-use loom::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering::Relaxed},
+use loom::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
 };
 use queue::Claim;
 use state::GateState;
@@ -51,6 +54,21 @@ fn model(preemptions_max: usize, what: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions_max);
     builder.check(what);
+}
+
+/// A thread that waits to read and is inside; ends with how often somebody had written by then.
+fn reads_once(stage: &Arc<Stage>) -> JoinHandle<u32> {
+    let stage = Arc::clone(stage);
+    thread::spawn(move || {
+        let entry = stage.read().unwrap();
+        stage.be_inside(entry)
+    })
+}
+
+/// A thread that waits to write and is alone.
+fn writes_once(stage: &Arc<Stage>) -> JoinHandle<()> {
+    let stage = Arc::clone(stage);
+    thread::spawn(move || stage.write_once(false))
 }
 
 /// A gate, and what its readers and writers touch. All of that is relaxed on purpose: the gate alone

@@ -8,7 +8,7 @@ use loom::{
 };
 use tokio::time::Instant;
 
-use crate::{Claim, GateState, Stage, Writing, desk::Forced, model};
+use crate::{Claim, GateState, Stage, Writing, desk::Forced, model, writes_once};
 
 #[test]
 fn a_permit_is_given_back_or_taken_away_but_not_both() {
@@ -72,10 +72,7 @@ fn a_hold_is_ended_by_its_holder_or_because_it_is_overdue_but_not_by_both() {
             let stage = Arc::clone(&stage);
             move || stage.gate.end_overdue(Instant::now()).is_some()
         });
-        let next = thread::spawn({
-            let stage = Arc::clone(&stage);
-            move || stage.write_once(false)
-        });
+        let next = writes_once(&stage);
         let ended = stage.gate.end_write(now, ticket);
         next.join().unwrap();
         assert_ne!(ended, watch.join().unwrap());

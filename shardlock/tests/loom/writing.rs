@@ -6,7 +6,7 @@ use loom::{
 };
 use tokio::time::Instant;
 
-use crate::{GateState, Refused, Stage, model};
+use crate::{GateState, Refused, Stage, model, reads_once, writes_once};
 
 #[test]
 fn a_writer_is_alone_and_sees_what_readers_did() {
@@ -51,13 +51,7 @@ fn the_last_of_two_readers_lets_the_writer_in() {
 fn a_reader_who_waits_is_let_in_after_the_writer() {
     model(3, || {
         let stage = Stage::new();
-        let reader = thread::spawn({
-            let stage = Arc::clone(&stage);
-            move || {
-                let entry = stage.read().unwrap();
-                stage.be_inside(entry)
-            }
-        });
+        let reader = reads_once(&stage);
         stage.write_once(false);
         reader.join().unwrap();
         stage.assert_left_open();
@@ -68,17 +62,8 @@ fn a_reader_who_waits_is_let_in_after_the_writer() {
 fn two_writers_and_a_reader_who_waits_all_get_their_turn() {
     model(2, || {
         let stage = Stage::new();
-        let reader = thread::spawn({
-            let stage = Arc::clone(&stage);
-            move || {
-                let entry = stage.read().unwrap();
-                stage.be_inside(entry)
-            }
-        });
-        let writer = thread::spawn({
-            let stage = Arc::clone(&stage);
-            move || stage.write_once(false)
-        });
+        let reader = reads_once(&stage);
+        let writer = writes_once(&stage);
         stage.write_once(false);
         reader.join().unwrap();
         writer.join().unwrap();
