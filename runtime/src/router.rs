@@ -240,7 +240,8 @@ impl Router {
     }
 
     /// Begins a call: if its actor is here and free, and the turn doesn't wait, that is all there is
-    /// to it. Changes nothing on the way that all threads of the node share.
+    /// to it. Changes nothing on the way that all threads of the node share, but for what tokio
+    /// counts when it is asked in which runtime we are.
     pub(crate) fn begin(
         &self,
         request: &mut Request<'_>,

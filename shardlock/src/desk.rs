@@ -163,10 +163,7 @@ impl Gate {
         let mut waker = Some(waker);
         self.at_desk(now, |desk| {
             if let Some(holder) = desk.hold(ticket) {
-                if !holder.told {
-                    (holder.told, holder.since) = (true, now);
-                    holder.overdue_at = now.checked_add(holder.claim.hold_max);
-                }
+                holder.tell(now);
                 return Poll::Ready(Ok(holder.revoked));
             }
             let Some(queue) = &mut desk.desk.0 else { return Poll::Ready(Err(Lost::Revoked)) };
@@ -191,7 +188,7 @@ impl Gate {
             }
             match desk.hold(ticket) {
                 Some(holder) => {
-                    holder.told = true;
+                    holder.tell(now);
                     Forced::Holds { revoked: holder.revoked }
                 }
                 None => Forced::InTheWay,
@@ -225,8 +222,8 @@ impl Gate {
     pub(crate) fn restart_hold(&self, now: Instant, ticket: Ticket, claim: Claim) -> bool {
         self.at_desk(now, |desk| {
             let Some(holder) = desk.hold(ticket) else { return false };
-            (holder.since, holder.claim) = (now, claim);
-            holder.overdue_at = now.checked_add(claim.hold_max);
+            holder.claim = claim;
+            holder.restart(now);
             true
         })
     }
@@ -235,8 +232,7 @@ impl Gate {
     pub(crate) fn end_overdue(&self, now: Instant) -> Option<Holder> {
         self.at_desk(now, |desk| {
             let holder = *desk.holder()?;
-            let overdue = holder.overdue_at.is_some_and(|overdue_at| overdue_at <= now);
-            overdue.then(|| {
+            holder.is_overdue(now).then(|| {
                 if !holder.told {
                     desk.queue().missed.insert(holder.ticket);
                 }
@@ -333,8 +329,8 @@ impl Gate {
     /// is not known.
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
         let Some(desk) = self.desk.try_lock() else { return false };
-        let overdue_at = desk.0.as_ref().and_then(|queue| queue.holder?.overdue_at);
-        overdue_at.is_some_and(|overdue_at| overdue_at <= now)
+        let holder = desk.0.as_ref().and_then(|queue| queue.holder);
+        holder.is_some_and(|holder| holder.is_overdue(now))
     }
 
     /// Does something under the lock, then wakes those whom it concerns.

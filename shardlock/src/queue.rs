@@ -57,6 +57,31 @@ pub(crate) struct Holder {
     pub(crate) told: bool,
 }
 
+impl Holder {
+    fn new(ticket: Ticket, claim: Claim, now: Instant, revoked: u32) -> Self {
+        let overdue_at = now.checked_add(claim.hold_max);
+        Self { ticket, claim, since: now, overdue_at, revoked, told: false }
+    }
+
+    /// The owner of the ticket hears of it: now the time of the hold begins, if it hasn't.
+    pub(crate) fn tell(&mut self, now: Instant) {
+        if !self.told {
+            self.told = true;
+            self.restart(now);
+        }
+    }
+
+    /// The time of the hold begins anew.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        self.since = now;
+        self.overdue_at = now.checked_add(self.claim.hold_max);
+    }
+
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        self.overdue_at.is_some_and(|overdue_at| overdue_at <= now)
+    }
+}
+
 struct Writer {
     claim: Claim,
     waker: Option<Waker>,
@@ -88,9 +113,7 @@ impl Queue {
         debug_assert!(self.holder.is_none(), "two hold one gate");
         let (ticket, Writer { claim, waker }) = self.writers.pop_first()?;
         self.closers -= usize::from(claim.closes);
-        let overdue_at = now.checked_add(claim.hold_max);
-        let holder = Holder { ticket, claim, since: now, overdue_at, revoked, told: false };
-        self.holder = Some(holder);
+        self.holder = Some(Holder::new(ticket, claim, now, revoked));
         waker
     }
 

@@ -82,7 +82,8 @@ impl<A, I> Default for Slot<A, I> {
 }
 
 impl<A, I> Shared<A, I> {
-    /// Enters the node's runtime, unless that is where we are.
+    /// Enters the node's runtime, unless that is where we are. Asking counts a reference that all
+    /// threads share; entering would cost several times as much.
     pub(super) fn enter_runtime(&self) -> Option<EnterGuard<'_>> {
         let is_home = |current: Handle| current.id() == self.runtime.id();
         let home = Handle::try_current().is_ok_and(is_home);
