@@ -12,6 +12,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .type_attribute("TopologyNode", document)
         .type_attribute("TopologyShard", document)
         .type_attribute("Group", document)
+        // Read and written in place: see `src/frame.rs`.
+        .extern_path(".greenroom.v1.Frame", "crate::Frame")
+        .bytes(".greenroom.v1.Part.data")
         .bytes(".greenroom.v1.Request.arguments")
         .bytes(".greenroom.v1.Response.ok")
         .bytes(".greenroom.v1.Response.err")

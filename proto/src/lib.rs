@@ -1,9 +1,16 @@
 //! The wire of Greenroom: what nodes say to each other, and what operators' tools may ask.
 //!
-//! The principal type is [`v1::Frame`], which carries many [`v1::Envelope`]s over one
+//! The principal type is [`Frame`], which carries many [`v1::Envelope`]s over one
 //! [`v1::peer_client::PeerClient`] stream. The messages are written down in
-//! `proto/greenroom.proto`; this crate adds nothing to them. It must never know an actor, a store
-//! or a clock.
+//! `proto/greenroom.proto`; this crate adds nothing to them but a way to read and write the calls in
+//! a frame in place ([`view`]). It must never know an actor, a store or a clock.
+
+mod fields;
+mod frame;
+pub mod view;
+
+pub use fields::Malformed;
+pub use frame::Frame;
 
 /// Version of the protocol between nodes, sent in each [`v1::Hello`].
 pub const PROTOCOL: u32 = 1;

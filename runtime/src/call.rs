@@ -1,6 +1,5 @@
 //! A call from the caller's side: the address of an actor, and a call on it before it is made.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::IntoFuture;
@@ -9,7 +8,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use greenroom_core::{ActorId, ShardId};
 use serde::Serialize;
@@ -19,8 +17,8 @@ use tokio::time::Instant;
 use crate::activation::{Answer, Hosted};
 use crate::failure::{CallError, Failure, FailureCode};
 use crate::interface::MethodSpec;
-use crate::payload::{Arguments, Encoding, Outcome, encode};
-use crate::router::{Begun, Method, Package, Request, Router, poll_budget};
+use crate::payload::{Arguments, Encoding, Outcome, encode_to};
+use crate::router::{Begun, Method, Package, Request, Router, UnderWay, poll_budget};
 
 /// Longest that a call may take, whatever its caller says: no turn waits for ever.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -173,7 +171,7 @@ where
             deadline: made + patience,
             one_way,
         };
-        (request, Typed::Whole(Box::new(self.arguments)))
+        (request, Typed::Whole(self.arguments))
     }
 }
 
@@ -197,9 +195,20 @@ pub struct Calling<'a, Args, T, E>(Stage<'a, Args, T, E>);
 
 enum Stage<'a, Args, T, E> {
     Made(Call<'a, Args, T, E>),
-    /// Not answered at the first look.
+    /// With another node.
+    There(Box<There<'a, Args, T, E>>),
+    /// Not answered at the first look, or to be tried again.
     UnderWay(BoxFuture<'a, Result<T, CallError<E>>>),
     Answered,
+}
+
+/// A call that another node has.
+struct There<'a, Args, T, E> {
+    actor: &'a ActorRef,
+    take: fn(Outcome) -> Result<T, CallError<E>>,
+    request: Request<'a>,
+    package: Typed<Args>,
+    under_way: UnderWay,
 }
 
 /// Nothing in it is pinned where it stands.
@@ -219,30 +228,61 @@ where
         }
         match std::mem::replace(&mut self.0, Stage::Answered) {
             Stage::Made(call) => {
-                let (router, take) = (&call.actor.router, call.take);
+                let (actor, take) = (call.actor, call.take);
                 let (mut request, mut package) = call.parts(false);
-                let begun = match router.begin(&mut request, &mut package, cx) {
-                    Begun::Answered(answer) => return Poll::Ready(taken(take, answer)),
-                    Begun::UnderWay(begun) => begun,
-                };
-                let mut under_way: BoxFuture<'_, Self::Output> = Box::pin(async move {
-                    taken(take, router.go_on(request, &mut package, begun).await)
-                });
-                let polled = under_way.as_mut().poll(cx);
-                if polled.is_pending() {
-                    self.0 = Stage::UnderWay(under_way);
+                match actor.router.begin(&mut request, &mut package, cx) {
+                    Begun::Answered(answer) => Poll::Ready(taken(take, answer)),
+                    Begun::UnderWay(under_way) => {
+                        let there = There { actor, take, request, package, under_way };
+                        self.go_on(Box::new(there), cx)
+                    }
                 }
-                polled
             }
-            Stage::UnderWay(mut under_way) => {
-                let polled = under_way.as_mut().poll(cx);
-                if polled.is_pending() {
-                    self.0 = Stage::UnderWay(under_way);
-                }
-                polled
-            }
+            Stage::There(there) => self.go_on(there, cx),
+            Stage::UnderWay(under_way) => self.poll_under_way(under_way, cx),
             Stage::Answered => panic!("a call was polled after its answer"),
         }
+    }
+}
+
+impl<'a, Args, T, E> Calling<'a, Args, T, E>
+where
+    Args: Serialize + Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    fn go_on(
+        &mut self,
+        mut there: Box<There<'a, Args, T, E>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, CallError<E>>> {
+        if there.under_way.is_there() {
+            match there.under_way.poll_there(cx) {
+                Poll::Ready(Some(answer)) => return Poll::Ready(taken(there.take, answer)),
+                Poll::Ready(None) => {}
+                Poll::Pending => {
+                    self.0 = Stage::There(there);
+                    return Poll::Pending;
+                }
+            }
+        }
+        let There { actor, take, request, mut package, under_way } = *there;
+        let under_way = Box::pin(async move {
+            taken(take, actor.router.go_on(request, &mut package, under_way).await)
+        });
+        self.poll_under_way(under_way, cx)
+    }
+
+    fn poll_under_way(
+        &mut self,
+        mut under_way: BoxFuture<'a, Result<T, CallError<E>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, CallError<E>>> {
+        let polled = under_way.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.0 = Stage::UnderWay(under_way);
+        }
+        polled
     }
 }
 
@@ -273,48 +313,32 @@ impl<Args, T, E> fmt::Debug for Call<'_, Args, T, E> {
     }
 }
 
-/// Typed arguments: as they are to this node, written down once for others.
+/// Typed arguments: as they are to this node, written down for others.
 enum Typed<Args> {
-    Whole(Box<Args>),
-    Written(Bytes),
-    /// With a turn; it comes back only if the call surely did not run.
+    Whole(Args),
+    /// With a turn; they come back only if the call surely did not run.
     Lent,
 }
 
 impl<Args: Serialize + Send + 'static> Package for Typed<Args> {
     fn for_this_node(&mut self) -> Option<Arguments> {
         match std::mem::replace(self, Self::Lent) {
-            Self::Whole(arguments) => Some(Arguments::Typed(arguments)),
-            Self::Written(bytes) => {
-                *self = Self::Written(bytes.clone());
-                Some(Arguments::Encoded { encoding: Encoding::MessagePack, bytes })
-            }
+            Self::Whole(arguments) => Some(Arguments::Typed(Box::new(arguments))),
             Self::Lent => None,
         }
     }
 
-    fn for_another_node(&mut self) -> Option<Result<(Encoding, Bytes), Failure>> {
-        if let Self::Whole(arguments) = self {
-            match encode(Encoding::MessagePack, &**arguments) {
-                Ok(bytes) => *self = Self::Written(bytes),
-                Err(failure) => return Some(Err(failure)),
-            }
-        }
-        match self {
-            Self::Written(bytes) => Some(Ok((Encoding::MessagePack, bytes.clone()))),
-            Self::Whole(_) | Self::Lent => None,
-        }
+    fn for_another_node(&self, out: &mut Vec<u8>) -> Option<Result<Encoding, Failure>> {
+        let Self::Whole(arguments) = self else { return None };
+        let encoding = Encoding::MessagePack;
+        Some(encode_to(encoding, arguments, out).map(|()| encoding))
     }
 
     fn take_back(&mut self, arguments: Arguments) {
-        match arguments {
-            Arguments::Typed(arguments) => {
-                let arguments: Result<Box<Args>, Box<dyn Any + Send>> = arguments.downcast();
-                if let Ok(arguments) = arguments {
-                    *self = Self::Whole(arguments);
-                }
-            }
-            Arguments::Encoded { bytes, .. } => *self = Self::Written(bytes),
+        if let Arguments::Typed(arguments) = arguments
+            && let Ok(arguments) = arguments.downcast()
+        {
+            *self = Self::Whole(*arguments);
         }
     }
 }

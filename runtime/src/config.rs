@@ -112,6 +112,9 @@ pub struct Config {
     /// `GREENROOM_CALL_TIMEOUT`, `GREENROOM_CALLS_IN_FLIGHT_MAX`, `GREENROOM_CALLS_PER_PEER_MAX`
     /// and `GREENROOM_PAYLOAD_BYTES_MAX`: 10 s, 65536, 65536 and 4194304.
     pub limits: CallLimits,
+    /// `GREENROOM_PEER_STREAMS`: how many streams, each with a connection of its own, go to each peer;
+    /// the calls of a shard always take the same one, `1..=64`; 1.
+    pub peer_streams: u32,
 }
 
 /// A configuration that can't be used: the variable, what it got, and what is allowed.
@@ -204,6 +207,7 @@ impl Config {
             gate_wait_warning: Duration::from_secs(1),
             shutdown_timeout: Duration::from_secs(30),
             limits: CallLimits::default(),
+            peer_streams: 1,
         }
     }
 
@@ -219,6 +223,7 @@ impl Config {
         range("GREENROOM_SHARDS", self.shards.into(), 1, SHARD_COUNT_MAX.into());
         let drift = self.clock_drift_ppm;
         range("GREENROOM_CLOCK_DRIFT_PPM", drift.into(), 1, CLOCK_DRIFT_PPM_MAX.into());
+        range("GREENROOM_PEER_STREAMS", self.peer_streams.into(), 1, 64);
         range("GREENROOM_NODE_WEIGHT", self.weight.into(), 1, 1000);
         range("GREENROOM_REBALANCE_BATCH", self.rebalance_batch as u64, 1, SHARD_COUNT_MAX.into());
         let node_batch = self.rebalance_node_batch as u64;

@@ -303,8 +303,9 @@ impl Package for Json {
         Some(Arguments::Encoded { encoding: Encoding::Json, bytes: self.0.clone() })
     }
 
-    fn for_another_node(&mut self) -> Option<Result<(Encoding, Bytes), Failure>> {
-        Some(Ok((Encoding::Json, self.0.clone())))
+    fn for_another_node(&self, out: &mut Vec<u8>) -> Option<Result<Encoding, Failure>> {
+        out.extend_from_slice(&self.0);
+        Some(Ok(Encoding::Json))
     }
 
     fn take_back(&mut self, _: Arguments) {}

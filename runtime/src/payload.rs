@@ -23,6 +23,9 @@ use crate::failure::{CallError, Failure, FailureCode};
 /// Longest message about bytes that could not be read; such a message may quote the bytes.
 const MESSAGE_BYTES_MAX: usize = 400;
 
+/// Room for a value that is written; most are smaller.
+const VALUE_BYTES: usize = 64;
+
 /// How values are written as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
@@ -204,11 +207,28 @@ impl Outcome {
 /// [`FailureCode::BadArguments`] for a value that the encoding cannot write, such as a JSON object
 /// whose keys are no strings.
 pub(crate) fn encode<T: Serialize>(encoding: Encoding, value: &T) -> Result<Bytes, Failure> {
+    let mut bytes = Vec::with_capacity(VALUE_BYTES);
+    encode_to(encoding, value, &mut bytes)?;
+    Ok(bytes.into())
+}
+
+/// Writes the value to the end of `out`.
+///
+/// # Errors
+///
+/// As [`encode`].
+pub(crate) fn encode_to<T: Serialize>(
+    encoding: Encoding,
+    value: &T,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure> {
     let written = match encoding {
-        Encoding::MessagePack => rmp_serde::to_vec_named(value).map_err(|error| error.to_string()),
-        Encoding::Json => serde_json::to_vec(value).map_err(|error| error.to_string()),
+        Encoding::MessagePack => {
+            rmp_serde::encode::write_named(out, value).map_err(|error| error.to_string())
+        }
+        Encoding::Json => serde_json::to_writer(out, value).map_err(|error| error.to_string()),
     };
-    written.map(Bytes::from).map_err(|message| {
+    written.map_err(|message| {
         bad_arguments(shortened(format!("cannot be written as {encoding}: {message}")))
     })
 }

@@ -6,13 +6,13 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use fnv::FnvBuildHasher;
 use greenroom_cluster::{Cluster, Route};
 use greenroom_core::{ActorId, NodeId, ShardId};
 use greenroom_shardlock::Gates;
@@ -26,7 +26,7 @@ use crate::failure::{Failure, FailureCode};
 use crate::interface::MethodSpec;
 use crate::payload::{Arguments, Encoding, Outcome};
 use crate::peer::Peers;
-use attempt::{Attempt, Here};
+use attempt::{Attempt, Tried};
 
 /// How long a call waits before it tries again, when nothing tells it that something changed.
 const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(5);
@@ -54,7 +54,7 @@ struct Inner {
     node: NodeId,
     /// Of each group.
     shards: u32,
-    kinds: HashMap<&'static str, Arc<dyn Hosted>>,
+    kinds: HashMap<&'static str, Arc<dyn Hosted>, FnvBuildHasher>,
     gates: Arc<Gates>,
     cluster: Cluster,
     peers: Peers,
@@ -123,8 +123,8 @@ impl Method<'_> {
 pub(crate) trait Package: Send {
     /// For a turn on this node; `None` if they are with one already.
     fn for_this_node(&mut self) -> Option<Arguments>;
-    /// For the wire.
-    fn for_another_node(&mut self) -> Option<Result<(Encoding, Bytes), Failure>>;
+    /// For the wire: written to the end of `out`. `None` as above.
+    fn for_another_node(&self, out: &mut Vec<u8>) -> Option<Result<Encoding, Failure>>;
     /// A turn that surely did not run gives them back.
     fn take_back(&mut self, arguments: Arguments);
 }
@@ -150,6 +150,7 @@ impl Router {
     ) -> Self {
         let in_flight = AtomicUsize::new(0);
         let closed = AtomicBool::new(false);
+        let kinds = kinds.into_iter().collect();
         let inner = Inner { node, shards, kinds, gates, cluster, peers, limits, in_flight, closed };
         Self(Arc::new(inner))
     }
@@ -201,16 +202,22 @@ impl Router {
     }
 
     pub(crate) fn actor(&self, kind: &str, key: &str) -> Result<ActorRef, Failure> {
+        let hosted = self.hosted(kind).cloned();
+        let kind = hosted.as_ref().map_or_else(|| kind.into(), |hosted| hosted.kind());
         let id = ActorId::new(kind, key)
             .map_err(|error| Failure::new(FailureCode::BadKey, error.to_string()))?;
         let shard = self.shard_of(&id);
-        let hosted = self.hosted(kind).cloned();
         Ok(ActorRef::new(id, shard, self.clone(), hosted))
     }
 
     /// The shard of an actor, in the group of its kind.
     pub(crate) fn shard_of(&self, id: &ActorId) -> ShardId {
-        self.in_its_group(id.shard(self.0.shards), id.kind())
+        self.shard_of_name(id.kind(), id.key())
+    }
+
+    /// The same for a name that is none of ours.
+    pub(crate) fn shard_of_name(&self, kind: &str, key: &str) -> ShardId {
+        self.in_its_group(ShardId::of(kind, key, self.0.shards), kind)
     }
 
     /// The shard of the same number in the group of a kind: an address may be older than that.
@@ -272,16 +279,19 @@ impl Router {
             let message = "the deadline passed before the call was made";
             return Begun::failed(Failure::new(FailureCode::Timeout, message));
         }
-        match self.attempt_here(request, chain.as_ref(), package, cx) {
-            Here::Tried(Attempt::Final(answer)) => Begun::Answered(answer),
-            here => {
-                let counted = self.count_in();
-                // A node that stops looks for calls under way after it said so.
-                if self.0.closed.load(Ordering::SeqCst) && !matches!(here, Here::Waits(_)) {
-                    return Begun::failed(stopping());
-                }
-                Begun::UnderWay(UnderWay { chain, here, _counted: counted })
-            }
+        let here = self.attempt_here(request, chain.as_ref(), package, cx);
+        if let Some(Tried::Over(Attempt::Final(answer))) = here {
+            return Begun::Answered(answer);
+        }
+        let counted = self.count_in();
+        // A node that stops looks for calls under way after it said so.
+        if self.0.closed.load(Ordering::SeqCst) && !matches!(here, Some(Tried::Waits(_))) {
+            return Begun::failed(stopping());
+        }
+        let tried = here.unwrap_or_else(|| self.attempt_there(request, chain.as_deref(), package));
+        match tried {
+            Tried::Over(Attempt::Final(answer)) => Begun::Answered(answer),
+            tried => Begun::UnderWay(UnderWay { chain, tried, _counted: counted }),
         }
     }
 
@@ -292,10 +302,10 @@ impl Router {
         package: &mut dyn Package,
         begun: UnderWay,
     ) -> Answer {
-        let UnderWay { chain, here, _counted } = begun;
+        let UnderWay { chain, tried, _counted } = begun;
         let chain = chain.as_ref();
         // Most calls find their way at once; only one that did not listens for changes.
-        if let Attempt::Final(answer) = self.go_on_from(here, &request, chain, package).await {
+        if let Attempt::Final(answer) = tried.outcome(request.deadline, package).await {
             return answer;
         }
         let mut pause = RETRY_PAUSE_FIRST;
@@ -364,8 +374,27 @@ impl Begun {
 /// A call that was not answered at the first look.
 pub(crate) struct UnderWay {
     chain: Option<Arc<Chain>>,
-    here: Here,
+    tried: Tried,
     _counted: InFlight,
+}
+
+impl UnderWay {
+    /// Whether another node has the call, which then needs no clock and little memory here.
+    pub(crate) fn is_there(&self) -> bool {
+        matches!(self.tried, Tried::There(_))
+    }
+
+    /// The answer of the other node; `None` if the call must be tried again.
+    pub(crate) fn poll_there(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Answer>> {
+        let Tried::There(reply) = &mut self.tried else { return Poll::Ready(None) };
+        match Attempt::of_another_node(ready!(Pin::new(reply).poll(cx))) {
+            Attempt::Final(answer) => Poll::Ready(Some(answer)),
+            again => {
+                self.tried = Tried::Over(again);
+                Poll::Ready(None)
+            }
+        }
+    }
 }
 
 /// Counts a call as under way until it is dropped.

@@ -3,12 +3,14 @@
 
 mod support;
 
+use std::collections::VecDeque;
+
 use greenroom::prelude::*;
 use greenroom::{FailureCode, MemoryStore};
-use greenroom_proto::PROTOCOL;
 use greenroom_proto::v1::envelope::Body;
 use greenroom_proto::v1::peer_client::PeerClient;
-use greenroom_proto::v1::{Encoding, Envelope, Frame, Hello, Request, Response, response};
+use greenroom_proto::v1::{Cancel, Encoding, Envelope, Hello, Part, Request, Response, response};
+use greenroom_proto::{Frame, PROTOCOL};
 use support::ledger::{TallyRef, tallies};
 use support::probe::probe;
 use support::{Pace, begin, config, start, within};
@@ -42,6 +44,8 @@ async fn assert_well(node: &Node) {
 struct Link {
     out: mpsc::Sender<Frame>,
     answers: Streaming<Frame>,
+    /// What came in the last frame and was not looked at yet.
+    rest: VecDeque<Envelope>,
 }
 
 impl Link {
@@ -61,11 +65,14 @@ impl Link {
         self.out.send(frame(body)).await.expect("the link takes a frame");
     }
 
-    /// The first envelope of the next frame; the tests ask one thing at a time.
+    /// The next envelope.
     async fn next(&mut self) -> Result<Body, Status> {
-        let frame = within("an answer", self.answers.message()).await?;
-        let frame = frame.ok_or_else(|| Status::cancelled("the link ended"))?;
-        let body = frame.envelopes.into_iter().next().and_then(|envelope| envelope.body);
+        if self.rest.is_empty() {
+            let frame = within("an answer", self.answers.message()).await?;
+            let frame = frame.ok_or_else(|| Status::cancelled("the link ended"))?;
+            self.rest.extend(frame.envelopes().expect("the node writes frames"));
+        }
+        let body = self.rest.pop_front().and_then(|envelope| envelope.body);
         body.ok_or_else(|| Status::internal("an empty frame"))
     }
 
@@ -96,8 +103,7 @@ impl Link {
 }
 
 fn frame(body: Body) -> Frame {
-    let envelopes = vec![Envelope { body: Some(body) }];
-    Frame { envelopes }
+    Frame::of([&Envelope { body: Some(body) }])
 }
 
 fn hello() -> Body {
@@ -120,7 +126,7 @@ async fn connect(node: &Node, first: Body) -> Result<Link, Status> {
     out.send(frame(first)).await.expect("there is room");
     let mut client = client(node).await;
     let answers = within("the hello", client.link(ReceiverStream::new(frames))).await?;
-    Ok(Link { out, answers: answers.into_inner() })
+    Ok(Link { out, answers: answers.into_inner(), rest: VecDeque::new() })
 }
 
 /// A request that the node answers.
@@ -235,7 +241,8 @@ async fn what_no_caller_says_is_passed_over() {
     let outcome = Some(response::Outcome::Ok("1".into()));
     link.send(Body::Response(Response { call: 1, outcome })).await;
     link.send(hello()).await;
-    let empty = Frame { envelopes: vec![Envelope { body: None }] };
+    link.send(Body::Cancel(Cancel { call: 9 })).await;
+    let empty = Frame::of([&Envelope { body: None }]);
     link.out.send(empty).await.expect("the link takes a frame");
     link.out.send(Frame::default()).await.expect("the link takes a frame");
     let answer = link.ask(good_request(2, "x")).await;
@@ -252,6 +259,69 @@ async fn a_frame_beyond_the_limit_ends_its_link_and_no_more() {
     let ended = link.next().await;
     assert!(ended.is_err(), "{ended:?}");
     assert_well(&node).await;
+}
+
+#[tokio::test]
+async fn payloads_in_pieces_are_put_together_and_bounded() {
+    let node = node().await;
+    let mut link = Link::open(&node).await;
+    let part = |call, text: &str| Body::Part(Part { call, data: text.to_owned().into() });
+    // Two at a time, the second one too large, and the first one given up for a while.
+    link.send(part(3, "garbage")).await;
+    link.send(Body::Cancel(Cancel { call: 3 })).await;
+    link.send(part(1, r#"{"num"#)).await;
+    link.send(part(2, &" ".repeat(1000))).await;
+    link.send(part(1, r#"ber": "#)).await;
+    link.send(part(2, &" ".repeat(1000))).await;
+    let noting = |call, arguments: &str| Request {
+        method: "note".into(),
+        arguments: arguments.to_owned().into(),
+        ..good_request(call, "pieces")
+    };
+    let answer = link.ask(noting(1, "7}")).await;
+    assert!(matches!(answer, response::Outcome::Ok(_)), "{answer:?}");
+    let (code, may_have_run, message) = link.refusal(noting(2, "8}")).await;
+    assert_eq!((code, may_have_run), (FailureCode::TooLarge, false));
+    assert!(message.contains("2002 bytes"), "{message}");
+    let answer = link.ask(noting(3, r#"{"number": 9}"#)).await;
+    assert!(matches!(answer, response::Outcome::Ok(_)), "{answer:?}");
+    let pieces: TallyRef = node.actor("pieces").expect("a good key");
+    assert_eq!(within("a call", pieces.notes()).await, Ok(vec![7, 9]));
+    // More than any peer writes side by side.
+    for call in 100..200 {
+        if link.out.send(frame(part(call, "x"))).await.is_err() {
+            break;
+        }
+    }
+    let ended = link.next().await;
+    assert!(ended.is_err(), "{ended:?}");
+    assert_well(&node).await;
+}
+
+#[tokio::test]
+async fn a_call_that_its_peer_gives_up_need_not_run() {
+    let node = node().await;
+    let mut link = Link::open(&node).await;
+    let held = |call| {
+        let (method, arguments) = ("pass_on_later".into(), r#"{"way":[]}"#.into());
+        Request { method, arguments, ..good_request(call, "given up") }
+    };
+    let probe = probe("given up");
+    link.send(Body::Request(held(1))).await;
+    probe.arrival().await;
+    link.send(Body::Request(held(2))).await;
+    link.send(Body::Cancel(Cancel { call: 2 })).await;
+    // Whatever comes after it was read after it.
+    link.ask(good_request(3, "x")).await;
+    probe.release(2);
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let Response { call, outcome } = link.response().await;
+        answers.push((call, matches!(outcome, Some(response::Outcome::Ok(_)))));
+    }
+    answers.sort_unstable();
+    assert_eq!(answers, [(1, true), (2, false)]);
+    assert_eq!(probe.arrivals(), 0, "the second turn has not begun");
 }
 
 #[tokio::test]

@@ -112,9 +112,17 @@ impl ActorId {
     /// letter, or the key is not 1 to [`KEY_LEN_MAX`] bytes without control characters.
     pub fn new(kind: impl Into<Arc<str>>, key: impl Into<Arc<str>>) -> Result<Self, BadName> {
         let (kind, key) = (kind.into(), key.into());
-        check_kind(&kind)?;
-        check_key(&key)?;
+        Self::check(&kind, &key)?;
         Ok(Self { kind, key })
+    }
+
+    /// Whether kind and key can name an actor.
+    ///
+    /// # Errors
+    /// As [`ActorId::new`].
+    pub fn check(kind: &str, key: &str) -> Result<(), BadName> {
+        check_kind(kind)?;
+        check_key(key)
     }
 
     /// The written name of the actor's interface.

@@ -14,13 +14,12 @@ use futures_util::FutureExt;
 use greenroom_core::ActorId;
 use greenroom_shardlock::{Gates, OwnedPermit, Permit};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::directory::Shared;
 use super::mailbox::{Admission, Mailbox, Start, Unused, With};
 use super::run::{Ran, begin, first_turn, turn};
-use super::turn::{Answer, Job, Queued, Submitted};
+use super::turn::{Answer, Job, Later, Queued, Replier, Submitted};
 use crate::actor::{Actor, DeactivateReason};
 use crate::ambient::{Home, InlinePlace, with_caller};
 use crate::failure::FailureCode;
@@ -55,6 +54,15 @@ impl<A: Actor, I: Dispatch<A>> Home for Cell<A, I> {
     }
 }
 
+/// The way back for a turn that waits, or waits to begin, and what is told of it now.
+fn way_back(one_way: bool, later: &mut dyn Later) -> (Replier, Submitted) {
+    if one_way {
+        (Replier::Nobody, Submitted::Answered(Answer::Accepted))
+    } else {
+        (later.replier(), Submitted::Later)
+    }
+}
+
 /// What a caller must do whose cell is gone: look the actor up again.
 pub(super) struct Moved<'a> {
     pub(super) job: Job,
@@ -72,6 +80,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         job: Job,
         permit: Permit<'a>,
         cx: &mut TaskContext<'_>,
+        later: &mut dyn Later,
     ) -> Result<Submitted, Box<Moved<'a>>> {
         // Dropped when the lock is free again: what users' types do when dropped is theirs.
         let mut abandoned = Vec::new();
@@ -81,14 +90,13 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
             Admission::Start(with) => {
                 drop(mailbox);
                 let permit = permit.into_owned_by(Arc::clone(self));
-                Ok(self.run_inline(job, permit, with, cx))
+                Ok(self.run_inline(job, permit, with, cx, later))
             }
             Admission::Wait => {
-                let (reply, answer) = oneshot::channel();
-                let one_way = job.one_way;
                 let permit = permit.into_owned(&self.shared.gates);
+                let (reply, submitted) = way_back(job.one_way, later);
                 mailbox.wait(Queued { job, permit, reply });
-                Ok(Submitted::later(answer, one_way))
+                Ok(submitted)
             }
             Admission::Refused(failure) => {
                 Ok(Submitted::Answered(Answer::Bounced(failure, job.arguments)))
@@ -104,22 +112,24 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         permit: CellPermit<A, I>,
         with: With<A>,
         cx: &mut TaskContext<'_>,
+        later: &mut dyn Later,
     ) -> Submitted {
         let (one_way, made) = (job.one_way, job.made);
         let Some(_place) = InlinePlace::take() else {
-            return self.hand_over(Box::pin(turn(permit, job, with)), one_way);
+            return self.hand_over(Box::pin(turn(permit, job, with)), one_way, later);
         };
         // Whoever comes here waits, if only a turn whose own caller is gone.
         with_caller(false, || {
             let (actor, access) = match with {
                 With::Nobody => {
-                    return self.poll_inline(Box::pin(first_turn(permit, job)), one_way, cx);
+                    let first = Box::pin(first_turn(permit, job));
+                    return self.poll_inline(first, one_way, cx, later);
                 }
                 With::Alone(actor) => (actor, Access::Write),
                 With::Beside(actor) => (actor, Access::Read),
             };
             match begin(permit, job, actor, access, Some(made)) {
-                Ok(turn) => self.poll_inline(turn, one_way, cx),
+                Ok(turn) => self.poll_inline(turn, one_way, cx, later),
                 Err(ran) => self.answered(ran, one_way),
             }
         })
@@ -130,6 +140,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         mut turn: impl Future<Output = Ran<A>> + Send + Unpin + 'static,
         one_way: bool,
         cx: &mut TaskContext<'_>,
+        later: &mut dyn Later,
     ) -> Submitted {
         let polled = {
             // The caller may live on another runtime, which may end before the turn does.
@@ -138,7 +149,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         };
         match polled {
             Poll::Ready(ran) => self.answered(ran, one_way),
-            Poll::Pending => self.hand_over(turn, one_way),
+            Poll::Pending => self.hand_over(turn, one_way, later),
         }
     }
 
@@ -147,15 +158,16 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         self: &Arc<Self>,
         mut turn: impl Future<Output = Ran<A>> + Send + Unpin + 'static,
         one_way: bool,
+        later: &mut dyn Later,
     ) -> Submitted {
-        let (reply, answer) = oneshot::channel();
+        let (reply, submitted) = way_back(one_way, later);
         let cell = Arc::clone(self);
         self.shared.runtime.spawn(async move {
-            let next = cell.finish(&mut turn, reply, one_way).await;
+            let next = cell.finish(&mut turn, reply).await;
             drop(turn);
             cell.run_on(next).await;
         });
-        Submitted::later(answer, one_way)
+        submitted
     }
 
     /// A turn has ended at once.
@@ -173,19 +185,14 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     async fn finish(
         &self,
         mut turn: impl Future<Output = Ran<A>> + Unpin,
-        reply: oneshot::Sender<Answer>,
-        one_way: bool,
+        reply: Replier,
     ) -> Vec<Start<A>> {
-        let (answer, next) = poll_fn(|cx| {
-            let gone = !one_way && reply.is_closed();
-            with_caller(gone, || Pin::new(&mut turn).poll(cx))
-        })
-        .await;
-        if let (Answer::Bounced(failure, _), true) = (&answer, one_way) {
+        let (answer, next) =
+            poll_fn(|cx| with_caller(reply.is_gone(), || Pin::new(&mut turn).poll(cx))).await;
+        if let (Answer::Bounced(failure, _), Replier::Nobody) = (&answer, &reply) {
             tracing::warn!(kind = self.id.kind(), %failure, "a one-way call was dropped");
         }
-        // A caller that is gone needs no answer.
-        let _ = reply.send(answer);
+        reply.send(answer);
         next
     }
 
@@ -201,9 +208,8 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
             let Some(Start { queued, with }) = starts.pop() else { return };
             self.spawn_all(starts);
             let Queued { job, permit, reply } = queued;
-            let one_way = job.one_way;
             let turn = pin!(turn(permit.hand_to(Arc::clone(&self)), job, with));
-            starts = self.finish(turn, reply, one_way).await;
+            starts = self.finish(turn, reply).await;
             if number % TURNS_IN_A_ROW_MAX == 0 {
                 tokio::task::yield_now().await;
             }

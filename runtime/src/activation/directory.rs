@@ -11,14 +11,15 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 use greenroom_cluster::RightToRun;
-use greenroom_core::{ActorId, ShardId};
+use greenroom_core::ShardId;
 use greenroom_shardlock::{Gates, Permit};
 use parking_lot::Mutex;
 use tokio::runtime::{EnterGuard, Handle};
 use tokio::time::Instant;
 
 use super::cell::{Cell, Moved};
-use super::turn::{Job, Submitted};
+use super::name::Name;
+use super::turn::{Job, Later, Submitted};
 use crate::actor::{Actor, DeactivateReason};
 use crate::interface::{Dispatch, InterfaceSpec};
 use crate::load::{Counted, Counts, Tally};
@@ -54,6 +55,8 @@ impl Default for KindOptions {
 
 /// What all cells of a kind share.
 pub(super) struct Shared<A, I> {
+    /// The kind's name, shared by all its actors.
+    kind: Arc<str>,
     pub(super) options: KindOptions,
     /// The node's, on which all turns that wait go on.
     pub(super) runtime: Handle,
@@ -128,13 +131,17 @@ impl<A, I> Shared<A, I> {
 pub(crate) trait Hosted: Send + Sync {
     fn spec(&self) -> &'static InterfaceSpec;
 
+    /// The kind's name, to be shared by the names of its actors.
+    fn kind(&self) -> Arc<str>;
+
     /// Takes a call whose permit shows that its shard is open here.
     fn submit(
         &self,
-        id: &ActorId,
+        name: Name<'_>,
         job: Job,
         permit: Permit<'_>,
         cx: &mut TaskContext<'_>,
+        later: &mut dyn Later,
     ) -> Submitted;
 
     /// Deactivates all actors of a shard whose gate is closed; `None` when there are none.
@@ -181,6 +188,7 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
+                kind: I::SPEC.kind.into(),
                 options,
                 runtime: Handle::current(),
                 right,
@@ -200,15 +208,17 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
         first.into_iter().flat_map(|first| (first..).zip(&self.shared.shards))
     }
 
-    fn cell(&self, id: &ActorId, shard: u32) -> Arc<Cell<A, I>> {
+    fn cell(&self, name: Name<'_>, shard: u32) -> Arc<Cell<A, I>> {
         let shared = &self.shared;
         shared.group.get_or_init(|| shard / shared.count());
         let mut cells = shared.slot(shard).cells.lock();
-        if let Some(cell) = cells.get(id.key()) {
+        if let Some(cell) = cells.get(name.key()) {
             return Arc::clone(cell);
         }
-        let cell = Arc::new(Cell::new(id.clone(), Arc::clone(shared)));
-        cells.insert(id.shared_key(), Arc::clone(&cell));
+        let id = name.id(&shared.kind);
+        let key = id.shared_key();
+        let cell = Arc::new(Cell::new(id, Arc::clone(shared)));
+        cells.insert(key, Arc::clone(&cell));
         cell
     }
 
@@ -251,15 +261,20 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
         &I::SPEC
     }
 
+    fn kind(&self) -> Arc<str> {
+        Arc::clone(&self.shared.kind)
+    }
+
     fn submit(
         &self,
-        id: &ActorId,
+        name: Name<'_>,
         mut job: Job,
         mut permit: Permit<'_>,
         cx: &mut TaskContext<'_>,
+        later: &mut dyn Later,
     ) -> Submitted {
         loop {
-            match self.cell(id, permit.shard()).submit(job, permit, cx) {
+            match self.cell(name, permit.shard()).submit(job, permit, cx, later) {
                 Ok(submitted) => return submitted,
                 // Passivated between the look-up and the lock: the directory has let go of that
                 // cell, so the next look-up makes a new one.

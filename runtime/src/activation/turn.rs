@@ -1,5 +1,6 @@
 //! One call on its way through an actor: the job, its answer, and the checks around the turn.
 
+use std::fmt;
 use std::sync::Arc;
 
 use greenroom_cluster::RightToRun;
@@ -29,14 +30,56 @@ pub(crate) enum Answer {
 pub(crate) enum Submitted {
     /// It is answered already.
     Answered(Answer),
-    /// It waits or runs; the answer will come.
-    Waiting(oneshot::Receiver<Answer>),
+    /// It waits or runs; the [`Replier`] gets the answer.
+    Later,
 }
 
-impl Submitted {
-    /// Its turn waits, or waits to begin.
-    pub(super) fn later(answer: oneshot::Receiver<Answer>, one_way: bool) -> Self {
-        if one_way { Self::Answered(Answer::Accepted) } else { Self::Waiting(answer) }
+/// One that submits a job, and is asked for a way back only if its turn waits.
+pub(crate) trait Later {
+    /// Where the answer is to go.
+    fn replier(&mut self) -> Replier;
+}
+
+/// The way back to a caller.
+#[derive(Debug)]
+pub(crate) enum Replier {
+    /// On this node.
+    Here(oneshot::Sender<Answer>),
+    /// On another one.
+    There(Box<dyn Reply>),
+    /// Of a one-way call, which nobody waits for.
+    Nobody,
+}
+
+/// The way back to a caller on another node. One that is dropped tells the caller that its call may
+/// have run.
+pub(crate) trait Reply: Send + Sync + fmt::Debug {
+    /// Answers the call.
+    fn send(self: Box<Self>, answer: Answer);
+
+    /// Whether nobody waits for the answer any more.
+    fn is_gone(&self) -> bool;
+}
+
+impl Replier {
+    /// A caller that is gone needs no answer.
+    pub(super) fn send(self, answer: Answer) {
+        match self {
+            Self::Here(reply) => {
+                let _ = reply.send(answer);
+            }
+            Self::There(reply) => reply.send(answer),
+            Self::Nobody => {}
+        }
+    }
+
+    /// Whether somebody waited for the answer and does so no more.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Here(reply) => reply.is_closed(),
+            Self::There(reply) => reply.is_gone(),
+            Self::Nobody => false,
+        }
     }
 }
 
@@ -110,17 +153,16 @@ pub(crate) struct Queued {
     pub(crate) job: Job,
     /// Held until the turn has ended, so that the shard doesn't move under it.
     pub(crate) permit: OwnedPermit,
-    pub(crate) reply: oneshot::Sender<Answer>,
+    pub(crate) reply: Replier,
 }
 
 impl Queued {
     /// Whether nobody waits for the answer any more.
     pub(super) fn is_abandoned(&self) -> bool {
-        !self.job.one_way && self.reply.is_closed()
+        self.reply.is_gone()
     }
 
     pub(crate) fn bounce(self, code: FailureCode, message: impl Into<String>) {
-        // A caller that is gone needs no answer.
-        let _ = self.reply.send(self.job.bounce(code, message));
+        self.reply.send(self.job.bounce(code, message));
     }
 }

@@ -59,6 +59,7 @@ pub(super) struct Variables {
     calls_in_flight_max: Option<String>,
     calls_per_peer_max: Option<String>,
     payload_bytes_max: Option<String>,
+    peer_streams: Option<String>,
 }
 
 /// The names of all settings, without prefix.
@@ -103,6 +104,7 @@ const KNOWN: &[&str] = &[
     "calls_in_flight_max",
     "calls_per_peer_max",
     "payload_bytes_max",
+    "peer_streams",
     // Read by the command, which may share an environment with a node.
     "node",
 ];
@@ -272,6 +274,7 @@ impl Variables {
                 defaults.shutdown_timeout,
             ),
             limits,
+            peer_streams: reader.number("PEER_STREAMS", self.peer_streams, defaults.peer_streams),
         };
         reader.finish()?;
         config.checked()

@@ -27,13 +27,10 @@ use crate::interface::InterfaceSpec;
 use crate::kind::{Host, Kind};
 use crate::metrics;
 use crate::peer::{
-    Identity, InspectService, ORDER_BYTES_MAX, OperateService, PeerService, Peers, Reporter,
-    Serving, topology,
+    FRAME_BYTES_MAX, Identity, InspectService, ORDER_BYTES_MAX, OperateService, PeerService, Peers,
+    Reporter, Serving, topology,
 };
 use crate::router::{Router, WeakRouter};
-
-/// What a frame may exceed the largest payload by.
-const FRAME_SLACK_BYTES: usize = 4 << 20;
 
 /// Puts a node together and starts it.
 pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, NodeError> {
@@ -69,8 +66,7 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
     let hosted = host(kinds, &config, &cluster, &gates, &late);
     activations.fill(hosted.values().cloned().collect());
     let identity = Identity { cluster: config.cluster.clone(), node: config.node.to_string() };
-    let message_bytes_max = config.limits.payload_bytes_max + FRAME_SLACK_BYTES;
-    let peers = Peers::new(identity.clone(), message_bytes_max);
+    let peers = Peers::new(identity.clone(), config.limits.payload_bytes_max, config.peer_streams);
     let router = Router::new(
         config.node.clone(),
         hosted,
@@ -98,8 +94,8 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
     servers.peers.spawn(serve_peers(
         peer_listener,
         PeerServer::new(peer_service)
-            .max_decoding_message_size(message_bytes_max)
-            .max_encoding_message_size(message_bytes_max),
+            .max_decoding_message_size(FRAME_BYTES_MAX)
+            .max_encoding_message_size(FRAME_BYTES_MAX),
         InspectServer::new(inspect_service),
         OperateServer::new(operate_service).max_decoding_message_size(ORDER_BYTES_MAX),
         serving.subscribe(),

@@ -1,47 +1,72 @@
-//! The calling side of a link: writes requests, hands answers to those who wait for them.
+//! The calling side of a link: takes calls, and hands their answers to those who wait for them.
 
-use std::collections::HashMap;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
+use greenroom_proto::Frame;
 use greenroom_proto::v1::envelope::Body;
 use greenroom_proto::v1::peer_client::PeerClient;
-use greenroom_proto::v1::{Envelope, Frame, Hello};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_stream::wrappers::ReceiverStream;
+use greenroom_proto::v1::{Envelope, Hello};
+use greenroom_proto::view::{View, put_cancel, put_envelope};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
-use super::frames::{ENVELOPES_PER_FRAME_MAX, FRAMES_WAITING_MAX, frames};
-use super::{Identity, LINK_IDLE_MAX, Outgoing, broken, wire};
+use super::outbox::{FRAME_BYTES_MAX, Frames, Outbox, Writer};
+use super::parts::Parts;
+use super::pending::{Calls, Pending, Reply};
+use super::{Identity, PeerCall, broken, wire};
 use crate::activation::Answer;
-use crate::failure::FailureCode;
+use crate::failure::{Failure, FailureCode};
+use crate::router::failed;
 
+/// Most calls, and most bytes of calls, that wait to be written to one peer.
+const CALLS_WAITING_MAX: usize = 4096;
+const BYTES_WAITING_MAX: usize = 64 << 20;
+/// A link that nobody used for so long, and whose peer may be gone, is closed.
+const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How long to read on when a peer takes no more calls.
 const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Deadlines are looked for no more often than this.
+const DEADLINE_GRAIN: Duration = Duration::from_millis(1);
 
-pub(super) struct Link {
+/// One stream to a peer. Callers write their calls into its outbox themselves; its task connects, reads
+/// answers and watches deadlines.
+pub(crate) struct Link {
     address: String,
-    identity: Identity,
-    message_bytes_max: usize,
+    payload_bytes_max: usize,
+    state: Mutex<State>,
+    /// Rung when the next deadline has become an earlier one, and when the link is closed.
+    clock: Notify,
+    /// Rung when the connection takes no more frames.
+    unread: Notify,
 }
 
-/// An open stream.
-struct Open {
-    out: mpsc::Sender<Frame>,
-    answers: Streaming<Frame>,
-    /// Calls that were written and not answered yet.
-    pending: HashMap<u64, oneshot::Sender<Answer>>,
-    last_call: u64,
+#[derive(Default)]
+struct State {
+    outbox: Outbox,
+    calls: Calls,
+    /// Calls that were ever taken, to tell whether anybody uses the link.
+    taken: u64,
+    /// Why it takes no more calls.
+    ended: Option<Ended>,
 }
 
-/// Why a stream ended.
+/// Why a link takes no more calls.
+#[derive(Clone, Debug)]
 enum Ended {
     /// The peer answered all that it read, and reads no more.
     Goodbye,
+    Unreachable(String),
     Broken(String),
     /// The peer takes no more; what it wrote before may be on its way still.
     Unread,
@@ -49,53 +74,164 @@ enum Ended {
     Idle,
 }
 
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Goodbye => f.write_str("the owner stopped"),
+            Self::Unreachable(reason) => write!(f, "the owner can't be reached: {reason}"),
+            Self::Broken(reason) => write!(f, "the link to the owner broke: {reason}"),
+            Self::Unread => f.write_str("the owner read no more"),
+            Self::Idle => f.write_str("the link was idle"),
+        }
+    }
+}
+
+impl Ended {
+    /// What callers are told whose calls were in the link.
+    fn answer(&self, written: bool) -> Answer {
+        match self {
+            _ if !written => failed(Failure::new(FailureCode::Unreachable, self.to_string())),
+            Self::Goodbye => failed(Failure::new(FailureCode::Stopping, self.to_string())),
+            _ => broken(&self.to_string()),
+        }
+    }
+}
+
+/// Why a link does not take a call.
+pub(super) enum Refused {
+    /// It is full; that passes.
+    Full(String),
+    /// It has ended: another one may do.
+    Ended,
+}
+
 impl Link {
-    pub(super) fn new(address: &str, identity: Identity, message_bytes_max: usize) -> Self {
-        Self { address: address.to_owned(), identity, message_bytes_max }
+    pub(super) fn new(address: &str, identity: &Identity, payload_bytes_max: usize) -> Arc<Self> {
+        let mut state = State::default();
+        let hello = Hello {
+            protocol: greenroom_proto::PROTOCOL,
+            cluster: identity.cluster.clone(),
+            node: identity.node.clone(),
+            incarnation: 0,
+        };
+        let hello = Envelope { body: Some(Body::Hello(hello)) };
+        state.outbox.write(None, |out| put_envelope(out, &hello));
+        Arc::new(Self {
+            address: address.to_owned(),
+            payload_bytes_max,
+            state: Mutex::new(state),
+            clock: Notify::new(),
+            unread: Notify::new(),
+        })
     }
 
-    /// Serves calls until the link is idle, the peer can't be reached, or all handles are gone.
-    /// Callers that are left are told whether their calls may have run; they decide about another
-    /// attempt, which opens a new link.
-    pub(super) async fn run(self, mut calls: mpsc::Receiver<Outgoing>) {
-        let ended = match self.open().await {
-            Ok(open) => open.serve(&mut calls).await,
-            Err(error) => {
-                let address = &self.address;
-                let message = format!("the owner at {address} can't be reached: {error}");
-                tracing::debug!("{message}");
-                message
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.lock().ended.is_some()
+    }
+
+    /// Takes a call.
+    pub(super) fn call(self: &Arc<Self>, call: &PeerCall<'_>) -> Result<Reply, Refused> {
+        let mut locked = self.state.lock();
+        let state = &mut *locked;
+        if state.ended.is_some() {
+            return Err(Refused::Ended);
+        }
+        let (waiting, bytes) = (state.outbox.calls(), state.outbox.bytes());
+        if waiting >= CALLS_WAITING_MAX || bytes >= BYTES_WAITING_MAX {
+            let message = format!("{waiting} calls of {bytes} bytes wait for {}", self.address);
+            return Err(Refused::Full(message));
+        }
+        let (number, slot, is_next) = state.calls.insert(call.deadline);
+        state.taken += 1;
+        let waker = match wire::parts(call.arguments) {
+            None => state
+                .outbox
+                .write(Some(number), |out| wire::put_call(out, number, call, call.arguments)),
+            Some((rest, last)) => {
+                let mut head = BytesMut::new();
+                wire::put_call(&mut head, number, call, last);
+                let rest = Bytes::copy_from_slice(rest);
+                state.outbox.write_large(number, true, rest, head.freeze())
             }
         };
-        calls.close();
-        while let Some(outgoing) = calls.recv().await {
-            outgoing.not_sent(FailureCode::Unreachable, &ended);
+        drop(locked);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if is_next {
+            self.clock.notify_one();
+        }
+        Ok(Reply::new(slot, Arc::clone(self), number))
+    }
+
+    /// Nobody waits for the answer to a call any more.
+    pub(super) fn give_up(&self, call: u64) {
+        let waker = {
+            let mut state = self.state.lock();
+            let Some(pending) = state.calls.remove(call) else { return };
+            state.take_back(call, pending.written)
+        };
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
-    async fn open(&self) -> Result<Open, String> {
+    /// Ends the link; its calls fail.
+    pub(super) fn close(&self) {
+        self.end(&Ended::Broken("this node stopped".to_owned()));
+        self.clock.notify_one();
+    }
+
+    /// Serves calls until the link is idle or closed, or the peer can't be reached any more. Callers
+    /// that are left are told whether their calls may have run; they decide about another attempt,
+    /// which opens a new link.
+    pub(super) async fn run(self: Arc<Self>) {
+        let ended = tokio::select! {
+            ended = self.serve() => ended,
+            () = self.watch_deadlines() => Ended::Idle,
+        };
+        self.end(&ended);
+    }
+
+    fn end(&self, ended: &Ended) {
+        let (calls, waker) = {
+            let mut state = self.state.lock();
+            state.ended.get_or_insert_with(|| ended.clone());
+            (state.calls.all(), state.outbox.abandon())
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        for pending in calls {
+            let answer = ended.answer(pending.written);
+            pending.answer(answer);
+        }
+    }
+
+    async fn serve(self: &Arc<Self>) -> Ended {
+        match self.open().await {
+            Ok(answers) => self.read(answers).await,
+            Err(reason) => {
+                let ended = Ended::Unreachable(reason);
+                tracing::debug!(address = self.address, "{ended}");
+                ended
+            }
+        }
+    }
+
+    async fn open(self: &Arc<Self>) -> Result<Streaming<Frame>, String> {
         let channel = timeout(CONNECT_TIMEOUT, self.connect())
             .await
             .map_err(|_| "no answer to the connection attempt".to_owned())??;
         let mut client = PeerClient::new(channel)
-            .max_decoding_message_size(self.message_bytes_max)
-            .max_encoding_message_size(self.message_bytes_max);
-        let (out, frames) = mpsc::channel(FRAMES_WAITING_MAX);
-        let hello = Hello {
-            protocol: greenroom_proto::PROTOCOL,
-            cluster: self.identity.cluster.clone(),
-            node: self.identity.node.clone(),
-            incarnation: 0,
-        };
-        let first = Frame { envelopes: vec![wire::envelope(Body::Hello(hello))] };
-        out.send(first).await.map_err(|_| "the stream closed".to_owned())?;
-        let opening = client.link(ReceiverStream::new(frames));
+            .max_decoding_message_size(FRAME_BYTES_MAX)
+            .max_encoding_message_size(FRAME_BYTES_MAX);
+        let opening = client.link(Frames(Arc::clone(self)));
         let answers = timeout(CONNECT_TIMEOUT, opening)
             .await
             .map_err(|_| "no answer to the hello".to_owned())?
-            .map_err(|status| status.message().to_owned())?
-            .into_inner();
-        Ok(Open { out, answers, pending: HashMap::new(), last_call: 0 })
+            .map_err(|status| status.message().to_owned())?;
+        Ok(answers.into_inner())
     }
 
     async fn connect(&self) -> Result<Channel, String> {
@@ -109,136 +245,157 @@ impl Link {
             .initial_connection_window_size(16 << 20);
         endpoint.connect().await.map_err(|error| error.to_string())
     }
-}
 
-impl Open {
-    /// Returns what to tell callers whose calls were not sent.
-    async fn serve(mut self, calls: &mut mpsc::Receiver<Outgoing>) -> String {
-        let ended = self.exchange(calls).await;
-        let (message, lost) = match ended {
-            Ended::Goodbye => ("the owner stopped".to_owned(), false),
-            Ended::Idle => ("the link was idle".to_owned(), false),
-            Ended::Unread => ("the owner read no more".to_owned(), true),
-            Ended::Broken(reason) => (format!("the link to the owner broke: {reason}"), true),
-        };
-        for (_, reply) in self.pending.drain() {
-            let answer = if lost {
-                broken(&message)
-            } else {
-                let failure = crate::Failure::new(FailureCode::Stopping, message.clone());
-                crate::router::failed(failure)
-            };
-            let _ = reply.send(answer);
-        }
-        message
-    }
-
-    async fn exchange(&mut self, calls: &mut mpsc::Receiver<Outgoing>) -> Ended {
-        let mut batch = Vec::new();
+    async fn read(&self, mut answers: Streaming<Frame>) -> Ended {
+        let mut parts = Parts::new(self.payload_bytes_max);
+        let mut patience = pin!(tokio::time::sleep(LAST_ANSWERS_TIMEOUT));
+        let mut is_unread = false;
         loop {
             tokio::select! {
-                frame = self.answers.message() => match frame {
-                    Ok(Some(frame)) => {
-                        if let Some(ended) = self.answered(frame) {
-                            return ended;
-                        }
-                    }
+                frame = answers.message() => match frame {
+                    Ok(Some(frame)) => if let Some(ended) = self.take(&frame, &mut parts) {
+                        return ended;
+                    },
                     Ok(None) => return Ended::Broken("the owner closed it".to_owned()),
                     Err(status) => return Ended::Broken(status.message().to_owned()),
                 },
-                taken = calls.recv_many(&mut batch, ENVELOPES_PER_FRAME_MAX) => {
-                    if taken == 0 {
-                        return match self.pending.len() {
-                            0 => Ended::Idle,
-                            _ => Ended::Broken("this node stopped".to_owned()),
-                        };
-                    }
-                    match self.write(&mut batch).await {
-                        None => {}
-                        Some(Ended::Unread) => {
-                            calls.close();
-                            while let Ok(outgoing) = calls.try_recv() {
-                                outgoing.not_sent(FailureCode::Unreachable, "the owner reads no more");
-                            }
-                            return self.last_answers().await;
-                        }
-                        Some(ended) => return ended,
-                    }
+                () = self.unread.notified() => {
+                    patience.as_mut().reset(Instant::now() + LAST_ANSWERS_TIMEOUT);
+                    is_unread = true;
                 }
-                () = tokio::time::sleep(LINK_IDLE_MAX), if self.pending.is_empty() => {
-                    return Ended::Idle;
-                }
+                () = &mut patience, if is_unread => return Ended::Unread,
             }
         }
     }
 
-    fn answered(&mut self, frame: Frame) -> Option<Ended> {
-        for envelope in frame.envelopes {
-            match envelope.body {
-                Some(Body::Response(response)) => {
+    /// Hands out the answers of a frame.
+    fn take(&self, frame: &Frame, parts: &mut Parts) -> Option<Ended> {
+        let mut answered: Vec<(Pending, Answer)> = Vec::new();
+        let mut ended = None;
+        let mut state = self.state.lock();
+        for view in frame.views() {
+            match view {
+                Ok(View::Response(response)) => {
+                    let call = response.call;
+                    let answer = wire::answer(response, frame.bytes(), parts);
                     // A caller that is gone needs no answer.
-                    if let Some(reply) = self.pending.remove(&response.call) {
-                        let _ = reply.send(wire::answer(response));
+                    if let Some(pending) = state.calls.remove(call) {
+                        answered.push((pending, answer));
                     }
                 }
-                Some(Body::Goodbye(_)) => return Some(Ended::Goodbye),
+                Ok(View::Part(call, data)) => {
+                    if !parts.keep(call, data) {
+                        ended = Some(Ended::Broken("too many unfinished replies".to_owned()));
+                        break;
+                    }
+                }
+                Ok(View::Other(Envelope { body: Some(Body::Goodbye(_)) })) => {
+                    ended = Some(Ended::Goodbye);
+                    break;
+                }
                 // The peer's hello, or something newer.
-                _ => {}
+                Ok(_) => {}
+                Err(malformed) => {
+                    ended = Some(Ended::Broken(malformed.to_string()));
+                    break;
+                }
             }
         }
-        None
+        drop(state);
+        for (pending, answer) in answered {
+            pending.answer(answer);
+        }
+        ended
     }
 
-    async fn write(&mut self, batch: &mut Vec<Outgoing>) -> Option<Ended> {
-        let mut envelopes: Vec<Envelope> = Vec::with_capacity(batch.len());
-        for Outgoing { call, reply, fate } in batch.drain(..) {
-            if reply.is_closed() || !fate.write() {
-                continue;
-            }
-            self.last_call += 1;
-            envelopes.push(wire::envelope(Body::Request(wire::request(self.last_call, &call))));
-            self.pending.insert(self.last_call, reply);
-        }
-        for frame in frames(envelopes) {
-            // While the connection takes no frame, answers must still be read, or two nodes that
-            // fill each other's windows would wait for ever.
-            let mut sending = std::pin::pin!(self.out.clone().reserve_owned());
-            let permit = loop {
-                tokio::select! {
-                    permit = &mut sending => break permit,
-                    frame = self.answers.message() => match frame {
-                        Ok(Some(frame)) => {
-                            if let Some(ended) = self.answered(frame) {
-                                return Some(ended);
-                            }
-                        }
-                        Ok(None) => return Some(Ended::Broken("the owner closed it".to_owned())),
-                        Err(status) => return Some(Ended::Broken(status.message().to_owned())),
-                    },
+    /// Answers calls whose deadlines pass. Returns when nobody uses the link any more.
+    async fn watch_deadlines(&self) {
+        let (mut idle_at, mut taken) = (Instant::now() + IDLE_MAX, 0);
+        loop {
+            let next = {
+                let mut state = self.state.lock();
+                if state.taken != taken || state.calls.len() > 0 {
+                    taken = state.taken;
+                    idle_at = Instant::now() + IDLE_MAX;
+                } else if Instant::now() >= idle_at {
+                    state.ended.get_or_insert(Ended::Idle);
                 }
+                if state.ended.is_some() && state.calls.len() == 0 {
+                    return;
+                }
+                state.calls.next_deadline().map_or(idle_at, |next| next.min(idle_at))
             };
-            match permit {
-                Ok(permit) => {
-                    permit.send(frame);
+            tokio::select! {
+                () = sleep_until(next.max(Instant::now() + DEADLINE_GRAIN)) => {
+                    self.expire(Instant::now());
                 }
-                Err(_) => return Some(Ended::Unread),
+                () = self.clock.notified() => {}
             }
         }
-        // Callers that went away while the peer was silent.
-        if self.pending.len() > 2 * super::CALLS_WAITING_MAX {
-            self.pending.retain(|_, reply| !reply.is_closed());
+    }
+
+    fn expire(&self, now: Instant) {
+        let mut wakers = Vec::new();
+        let expired = {
+            let mut state = self.state.lock();
+            let expired = state.calls.expired(now);
+            for (call, pending) in &expired {
+                wakers.extend(state.take_back(*call, pending.written));
+            }
+            expired
+        };
+        for waker in wakers {
+            waker.wake();
+        }
+        for (_, pending) in expired {
+            let written = pending.written;
+            pending.answer(failed(if written {
+                let message = "the owner did not answer before the deadline";
+                Failure::new(FailureCode::Timeout, message).that_may_have_run()
+            } else {
+                let message = "the deadline passed before the call was sent to the owner";
+                Failure::new(FailureCode::Timeout, message)
+            }));
+        }
+    }
+}
+
+impl State {
+    /// A call is over that the peer need not run, if it has it at all.
+    fn take_back(&mut self, call: u64, written: bool) -> Option<std::task::Waker> {
+        if written {
+            return self.outbox.write(None, |out| put_cancel(out, call));
+        }
+        // What stands in a frame is left out when that is written.
+        if self.outbox.take_back(call) {
+            return self.outbox.write(None, |out| put_cancel(out, call));
         }
         None
     }
+}
 
-    /// The peer reads no more. What it wrote before, its goodbye perhaps, may be on its way still.
-    async fn last_answers(&mut self) -> Ended {
-        let patience = Instant::now() + LAST_ANSWERS_TIMEOUT;
-        while let Ok(Ok(Some(frame))) = timeout_at(patience, self.answers.message()).await {
-            if let Some(ended) = self.answered(frame) {
-                return ended;
-            }
+impl Writer for Link {
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+        let State { outbox, calls, .. } = &mut *self.state.lock();
+        outbox.poll_take(calls, cx)
+    }
+
+    fn hung_up(&self) {
+        let unsent = {
+            let mut state = self.state.lock();
+            state.ended.get_or_insert(Ended::Unread);
+            let _ = state.outbox.abandon();
+            state.calls.unwritten()
+        };
+        for pending in unsent {
+            pending.answer(Ended::Unread.answer(false));
         }
-        Ended::Broken("the stream closed".to_owned())
+        self.unread.notify_one();
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("address", &self.address).finish_non_exhaustive()
     }
 }

@@ -1,9 +1,13 @@
 //! Calls between nodes: one long-lived stream to each peer, with many envelopes a frame.
 
-mod frames;
+mod answers;
+mod incoming;
 mod inspect;
 mod link;
 mod operate;
+mod outbox;
+mod parts;
+mod pending;
 mod report;
 mod serve;
 pub(crate) mod topology;
@@ -11,16 +15,13 @@ mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
 
-use bytes::Bytes;
+use fnv::FnvBuildHasher;
 use greenroom_cluster::Owner;
-use greenroom_core::{ActorId, Epoch};
-use parking_lot::Mutex;
+use greenroom_core::{ActorId, Epoch, ShardId};
+use parking_lot::RwLock;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::activation::Answer;
 use crate::ambient::Chain;
@@ -28,15 +29,13 @@ use crate::failure::{Failure, FailureCode};
 use crate::payload::Encoding;
 use crate::router::failed;
 pub(crate) use inspect::InspectService;
-use link::Link;
+use link::{Link, Refused};
 pub(crate) use operate::{ORDER_BYTES_MAX, OperateService};
+pub(crate) use outbox::FRAME_BYTES_MAX;
+pub(crate) use pending::Reply;
 pub(crate) use report::Reporter;
 pub(crate) use serve::{PeerService, Serving};
-
-/// Most calls that wait to be written to one peer.
-const CALLS_WAITING_MAX: usize = 4096;
-/// A link that nobody used for so long, and whose peer may be gone, is closed.
-const LINK_IDLE_MAX: Duration = Duration::from_secs(60);
+pub(crate) use wire::too_large;
 
 /// Who this node is, as peers are told.
 #[derive(Clone, Debug)]
@@ -47,127 +46,92 @@ pub(crate) struct Identity {
 
 /// A call on its way to another node.
 #[derive(Debug)]
-pub(crate) struct PeerCall {
-    pub(crate) id: ActorId,
-    pub(crate) method: String,
+pub(crate) struct PeerCall<'a> {
+    pub(crate) id: &'a ActorId,
+    pub(crate) shard: ShardId,
+    pub(crate) method: &'a str,
     pub(crate) encoding: Encoding,
-    pub(crate) arguments: Bytes,
+    pub(crate) arguments: &'a [u8],
+    /// The time, as far as the caller knows it.
+    pub(crate) now: Instant,
     pub(crate) deadline: Instant,
     pub(crate) one_way: bool,
     pub(crate) epoch: Epoch,
-    pub(crate) chain: Option<Arc<Chain>>,
-}
-
-/// A call with the way back to its caller.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    call: PeerCall,
-    reply: oneshot::Sender<Answer>,
-    fate: Arc<Fate>,
-}
-
-/// Whether a call was written to the peer, or given up before that: exactly one of the two.
-#[derive(Debug, Default)]
-struct Fate(AtomicU8);
-
-const WAITING: u8 = 0;
-const WRITTEN: u8 = 1;
-const GIVEN_UP: u8 = 2;
-
-impl Fate {
-    /// The link is about to write the call; `false` if its caller has given up.
-    fn write(&self) -> bool {
-        self.settle(WRITTEN)
-    }
-
-    /// The caller gives up; `false` if the call may have been written.
-    fn give_up(&self) -> bool {
-        self.settle(GIVEN_UP)
-    }
-
-    fn settle(&self, fate: u8) -> bool {
-        self.0.compare_exchange(WAITING, fate, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-}
-
-impl Outgoing {
-    /// Tells the caller that the call surely did not run.
-    fn not_sent(self, code: FailureCode, message: &str) {
-        let _ = self.reply.send(failed(Failure::new(code, message)));
-    }
+    pub(crate) chain: Option<&'a Chain>,
 }
 
 /// The links to other nodes, opened when they are first needed.
 #[derive(Debug)]
 pub(crate) struct Peers {
     identity: Identity,
-    message_bytes_max: usize,
+    payload_bytes_max: usize,
+    /// How many links go to each peer.
+    streams: u32,
     /// The node's: a link must not end with the runtime of its first caller.
     runtime: Handle,
-    links: Mutex<HashMap<String, mpsc::Sender<Outgoing>>>,
+    links: RwLock<HashMap<String, Links, FnvBuildHasher>>,
 }
 
+/// Links to one peer; a shard's calls always take the same one.
+type Links = Box<[Arc<Link>]>;
+
 impl Peers {
-    pub(crate) fn new(identity: Identity, message_bytes_max: usize) -> Self {
-        let runtime = Handle::current();
-        Self { identity, message_bytes_max, runtime, links: Mutex::default() }
+    pub(crate) fn new(identity: Identity, payload_bytes_max: usize, streams: u32) -> Self {
+        let (runtime, links) = (Handle::current(), RwLock::default());
+        Self { identity, payload_bytes_max, streams, runtime, links }
     }
 
-    /// Makes a call on the node that owns its shard.
-    pub(crate) async fn call(&self, owner: &Owner, call: PeerCall) -> Answer {
-        let deadline = call.deadline;
-        let (reply, answer) = oneshot::channel();
-        let fate = Arc::new(Fate::default());
-        let outgoing = Outgoing { call, reply, fate: Arc::clone(&fate) };
-        if let Err(refused) = self.enqueue(owner, outgoing) {
-            return failed(refused);
-        }
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) if fate.give_up() => {
-                let message = "the link to the owner ended before the call was sent";
-                failed(Failure::new(FailureCode::Unreachable, message))
-            }
-            Ok(Err(_)) => broken("the link to the owner ended"),
-            Err(_) if fate.give_up() => {
-                let message = "the deadline passed before the call was sent to the owner";
-                failed(Failure::new(FailureCode::Timeout, message))
-            }
-            Err(_) => {
-                let message = "the owner did not answer before the deadline";
-                failed(Failure::new(FailureCode::Timeout, message).that_may_have_run())
-            }
-        }
+    /// Makes a call on the node that owns its shard: it is as good as written when this returns.
+    pub(crate) fn call(&self, owner: &Owner, call: &PeerCall<'_>) -> Result<Reply, Failure> {
+        let number = (call.shard.0 % self.streams) as usize;
+        let link = self.links.read().get(&owner.address).map(|links| Arc::clone(&links[number]));
+        let called = match &link {
+            Some(link) => link.call(call),
+            None => Err(Refused::Ended),
+        };
+        let called = match called {
+            // Idle for long, or its peer was gone: a new one.
+            Err(Refused::Ended) => self.open(owner, number).call(call),
+            called => called,
+        };
+        called.map_err(|refused| {
+            let message = match refused {
+                // Passes as soon as the link takes some of them.
+                Refused::Full(message) => message,
+                Refused::Ended => "the link to the owner ended at once".to_owned(),
+            };
+            Failure::new(FailureCode::Unreachable, message)
+        })
     }
 
-    fn enqueue(&self, owner: &Owner, mut outgoing: Outgoing) -> Result<(), Failure> {
-        let mut links = self.links.lock();
-        if let Some(link) = links.get(&owner.address) {
-            match link.try_send(outgoing) {
-                Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    // Passes as soon as the link takes some of them.
-                    let message = format!("{CALLS_WAITING_MAX} calls wait for {}", owner.life.node);
-                    return Err(Failure::new(FailureCode::Unreachable, message));
-                }
-                // Idle for long, or its peer was gone: a new one.
-                Err(mpsc::error::TrySendError::Closed(same)) => outgoing = same,
-            }
-        }
+    /// A link that has not ended, unless it does in this very moment.
+    fn open(&self, owner: &Owner, number: usize) -> Arc<Link> {
+        let mut all = self.links.write();
         // Addresses of nodes that are gone leave no trace.
-        links.retain(|_, link| !link.is_closed());
-        let (link, calls) = mpsc::channel(CALLS_WAITING_MAX);
-        // The channel is new and empty.
-        let _ = link.try_send(outgoing);
-        links.insert(owner.address.clone(), link);
-        let identity = self.identity.clone();
-        self.runtime.spawn(Link::new(&owner.address, identity, self.message_bytes_max).run(calls));
-        Ok(())
+        all.retain(|address, links| {
+            *address == owner.address || !links.iter().all(|link| link.has_ended())
+        });
+        let new = || Link::new(&owner.address, &self.identity, self.payload_bytes_max);
+        let links = all.entry(owner.address.clone()).or_insert_with(|| {
+            let links: Links = (0..self.streams).map(|_| new()).collect();
+            for link in &links {
+                self.runtime.spawn(Arc::clone(link).run());
+            }
+            links
+        });
+        let link = &mut links[number];
+        if link.has_ended() {
+            *link = new();
+            self.runtime.spawn(Arc::clone(link).run());
+        }
+        Arc::clone(link)
     }
 
     /// Ends all links; calls on them fail.
     pub(crate) fn close(&self) {
-        self.links.lock().clear();
+        for link in self.links.write().drain().flat_map(|(_, links)| links) {
+            link.close();
+        }
     }
 }
 

@@ -4,49 +4,58 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use greenroom_core::ActorId;
-use greenroom_proto::v1::{self, envelope::Body, response};
+use greenroom_proto::v1;
+use greenroom_proto::view::{self, Outcome as Wire, put_request, put_response};
 use tokio::time::Instant;
 
 use super::PeerCall;
+use super::outbox::PART_BYTES;
+use super::parts::{Parts, TooLarge};
 use crate::activation::Answer;
 use crate::ambient::{CHAIN_LEN_MAX, Chain};
 use crate::failure::{Failure, FailureCode};
 use crate::payload::{Encoding, Outcome};
 use crate::router::failed;
 
-pub(super) fn envelope(body: Body) -> v1::Envelope {
-    v1::Envelope { body: Some(body) }
+/// A payload that is too large for one envelope: what goes before it in pieces, and the last piece.
+pub(super) fn parts(payload: &[u8]) -> Option<(&[u8], &[u8])> {
+    (payload.len() > PART_BYTES).then(|| {
+        // All pieces but the last one have the same size, and that one is not empty.
+        payload.split_at((payload.len() - 1) / PART_BYTES * PART_BYTES)
+    })
 }
 
-pub(super) fn request(number: u64, call: &PeerCall) -> v1::Request {
-    let remaining = call.deadline.saturating_duration_since(Instant::now());
+/// Writes a call, with so much of its arguments.
+pub(super) fn put_call(out: &mut BytesMut, number: u64, call: &PeerCall<'_>, arguments: &[u8]) {
+    let remaining = call.deadline.saturating_duration_since(call.now);
     // The wire has the outermost first.
-    let mut chain: Vec<String> =
-        Chain::iter(call.chain.as_deref()).map(ToString::to_string).collect();
+    let mut chain: Vec<String> = Chain::iter(call.chain).map(ToString::to_string).collect();
     chain.reverse();
-    v1::Request {
+    let encoding = match call.encoding {
+        Encoding::MessagePack => v1::Encoding::MessagePack,
+        Encoding::Json => v1::Encoding::Json,
+    };
+    let request = view::Request {
         call: number,
-        kind: call.id.kind().to_owned(),
-        key: call.id.key().to_owned(),
-        method: call.method.clone(),
-        encoding: match call.encoding {
-            Encoding::MessagePack => v1::Encoding::MessagePack,
-            Encoding::Json => v1::Encoding::Json,
-        }
-        .into(),
-        arguments: call.arguments.clone(),
+        kind: call.id.kind(),
+        key: call.id.key(),
+        method: call.method,
+        encoding: encoding.into(),
+        arguments,
         remaining_us: u64::try_from(remaining.as_micros()).unwrap_or(u64::MAX),
         one_way: call.one_way,
         epoch: call.epoch.0,
-        chain,
-        traceparent: String::new(),
-    }
+        chain: chain.iter().map(String::as_str).collect(),
+        traceparent: "",
+    };
+    put_request(out, &request);
 }
 
 /// What a peer asks, checked.
+#[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) id: ActorId,
     pub(super) encoding: Encoding,
     /// When it came here.
     pub(super) made: Instant,
@@ -57,10 +66,10 @@ pub(super) struct Asked {
 /// Longest that a peer's call may take, whatever it says: no turn waits for ever.
 const REMAINING_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Reads what a peer asks.
-pub(super) fn asked(request: &v1::Request) -> Result<Asked, Failure> {
+/// Reads what a peer asks, at this time.
+pub(super) fn asked(request: &view::Request<'_>, now: Instant) -> Result<Asked, Failure> {
     let bad = |code, message: String| Failure::new(code, message);
-    let id = ActorId::new(request.kind.as_str(), request.key.as_str())
+    ActorId::check(request.kind, request.key)
         .map_err(|error| bad(FailureCode::BadKey, error.to_string()))?;
     let encoding = match v1::Encoding::try_from(request.encoding) {
         Ok(v1::Encoding::MessagePack) => Encoding::MessagePack,
@@ -82,48 +91,80 @@ pub(super) fn asked(request: &v1::Request) -> Result<Asked, Failure> {
         chain = Some(Chain::push(chain, actor));
     }
     let remaining = Duration::from_micros(request.remaining_us).min(REMAINING_MAX);
-    let made = Instant::now();
-    Ok(Asked { id, encoding, made, deadline: made + remaining, chain })
+    Ok(Asked { encoding, made: now, deadline: now + remaining, chain })
 }
 
-pub(super) fn response(call: u64, answer: Answer, payload_bytes_max: usize) -> v1::Response {
-    use response::Outcome as Wire;
-    let outcome = match answer {
-        Answer::Accepted => Wire::Accepted(v1::Accepted {}),
-        Answer::Done(Outcome::Ok(bytes)) if bytes.len() <= payload_bytes_max => Wire::Ok(bytes),
-        Answer::Done(Outcome::Err(bytes)) if bytes.len() <= payload_bytes_max => Wire::Err(bytes),
-        Answer::Done(Outcome::Ok(bytes) | Outcome::Err(bytes)) => {
-            let len = bytes.len();
-            let message =
-                format!("the reply has {len} bytes, at most {payload_bytes_max} are allowed");
-            let failure = Failure::new(FailureCode::TooLarge, message).that_may_have_run();
-            Wire::Failure(failure_to_wire(failure))
-        }
-        Answer::Done(Outcome::Failed(failure)) | Answer::Bounced(failure, _) => {
-            Wire::Failure(failure_to_wire(failure))
-        }
-        Answer::Done(Outcome::Typed(_)) => {
-            // Arguments that came as bytes are answered in bytes; only a defect leads here.
-            let message = "the reply was not written down";
-            let failure = Failure::new(FailureCode::BadReply, message).that_may_have_run();
-            Wire::Failure(failure_to_wire(failure))
+/// Writes an answer; if its payload is too large for one envelope, answers with what must go before it
+/// in pieces.
+pub(super) fn put_answer(
+    out: &mut BytesMut,
+    call: u64,
+    answer: Answer,
+    payload_bytes_max: usize,
+) -> Option<Bytes> {
+    type Payload = for<'a> fn(&'a [u8]) -> Wire<'a>;
+    let failure = |failure| Wire::Failure(failure_to_wire(failure));
+    let (bytes, wrap): (Bytes, Payload) = match answer {
+        Answer::Done(Outcome::Ok(bytes)) => (bytes, |bytes| Wire::Ok(bytes)),
+        Answer::Done(Outcome::Err(bytes)) => (bytes, |bytes| Wire::Err(bytes)),
+        other => {
+            let outcome = match other {
+                Answer::Accepted => Wire::Accepted,
+                Answer::Done(Outcome::Failed(why)) | Answer::Bounced(why, _) => failure(why),
+                // Arguments that came as bytes are answered in bytes; only a defect leads here.
+                Answer::Done(_) => failure(
+                    Failure::new(FailureCode::BadReply, "the reply was not written down")
+                        .that_may_have_run(),
+                ),
+            };
+            put_response(out, &view::Response { call, outcome: Some(outcome) });
+            return None;
         }
     };
-    v1::Response { call, outcome: Some(outcome) }
+    let mut put = |outcome| put_response(out, &view::Response { call, outcome: Some(outcome) });
+    if bytes.len() > payload_bytes_max {
+        put(failure(too_large("reply", bytes.len(), payload_bytes_max).that_may_have_run()));
+        return None;
+    }
+    match parts(&bytes) {
+        None => {
+            put(wrap(&bytes));
+            None
+        }
+        Some((rest, last)) => {
+            put(wrap(last));
+            Some(bytes.slice_ref(rest))
+        }
+    }
 }
 
-pub(super) fn answer(response: v1::Response) -> Answer {
-    use response::Outcome as Wire;
+/// Reads an answer, which is a part of `frame`.
+pub(super) fn answer(response: view::Response<'_>, frame: &Bytes, parts: &mut Parts) -> Answer {
+    let call = response.call;
+    let mut whole = |last| {
+        parts.whole(call, last, frame).map_err(|TooLarge(len)| {
+            let message = format!("the reply has {len} bytes, more than this node takes");
+            Outcome::Failed(Failure::new(FailureCode::TooLarge, message).that_may_have_run())
+        })
+    };
     match response.outcome {
-        Some(Wire::Ok(bytes)) => Answer::Done(Outcome::Ok(bytes)),
-        Some(Wire::Err(bytes)) => Answer::Done(Outcome::Err(bytes)),
-        Some(Wire::Accepted(_)) => Answer::Accepted,
+        Some(Wire::Ok(last)) => Answer::Done(whole(last).map_or_else(|failed| failed, Outcome::Ok)),
+        Some(Wire::Err(last)) => {
+            Answer::Done(whole(last).map_or_else(|failed| failed, Outcome::Err))
+        }
+        Some(Wire::Accepted) => Answer::Accepted,
         Some(Wire::Failure(failure)) => failed(failure_from_wire(failure)),
         None => {
             let message = "the owner's answer has an outcome that this version doesn't know";
             failed(Failure::new(FailureCode::BadReply, message).that_may_have_run())
         }
     }
+}
+
+/// A payload that is larger than allowed.
+pub(crate) fn too_large(what: &str, len: usize, max: usize) -> Failure {
+    let message = format!("the {what} has {len} bytes, at most {max} are allowed");
+    Failure::new(FailureCode::TooLarge, message)
 }
 
 /// Longest message of a failure on the wire, in bytes: some quote what users wrote.
@@ -171,27 +212,35 @@ mod tests {
 
     #[test]
     fn what_a_peer_asks_is_checked() {
-        let good = v1::Request {
-            kind: "k".into(),
-            key: "a/b".into(),
+        let good = || view::Request {
+            kind: "k",
+            key: "a/b",
             encoding: v1::Encoding::Json.into(),
             remaining_us: u64::MAX,
-            chain: vec!["k/outer".into(), "k/inner/1".into()],
-            ..v1::Request::default()
+            chain: vec!["k/outer", "k/inner/1"],
+            ..view::Request::default()
         };
-        let read = asked(&good).unwrap();
+        let now = Instant::now();
+        let read = asked(&good(), now).unwrap();
+        assert_eq!(read.deadline, now + REMAINING_MAX);
         let chain: Vec<_> = Chain::iter(read.chain.as_deref()).map(ToString::to_string).collect();
         assert_eq!(chain, ["k/inner/1", "k/outer"]);
-        let code = |change: fn(&mut v1::Request)| {
-            let mut request = good.clone();
-            change(&mut request);
-            asked(&request).err().map(|failure| failure.code)
-        };
-        assert_eq!(code(|request| request.key.clear()), Some(FailureCode::BadKey));
-        assert_eq!(code(|request| request.kind = "K K".into()), Some(FailureCode::BadKey));
-        assert_eq!(code(|request| request.encoding = 9), Some(FailureCode::BadArguments));
-        assert_eq!(code(|request| request.chain = vec!["x".into()]), Some(FailureCode::BadKey));
-        let endless = |request: &mut v1::Request| request.chain = vec!["k/a".into(); 65];
+        let code = |request| asked(&request, now).err().map(|failure| failure.code);
+        assert_eq!(code(view::Request { key: "", ..good() }), Some(FailureCode::BadKey));
+        assert_eq!(code(view::Request { kind: "K K", ..good() }), Some(FailureCode::BadKey));
+        assert_eq!(code(view::Request { encoding: 9, ..good() }), Some(FailureCode::BadArguments));
+        assert_eq!(code(view::Request { chain: vec!["x"], ..good() }), Some(FailureCode::BadKey));
+        let endless = view::Request { chain: vec!["k/a"; 65], ..good() };
         assert_eq!(code(endless), Some(FailureCode::Cycle));
+    }
+
+    #[test]
+    fn large_payloads_are_cut_into_whole_pieces_and_a_rest() {
+        let payload = vec![7; 2 * PART_BYTES + 1];
+        let lens = |len| parts(&payload[..len]).map(|(rest, last)| (rest.len(), last.len()));
+        assert_eq!(lens(PART_BYTES), None);
+        assert_eq!(lens(PART_BYTES + 1), Some((PART_BYTES, 1)));
+        assert_eq!(lens(2 * PART_BYTES), Some((PART_BYTES, PART_BYTES)));
+        assert_eq!(lens(2 * PART_BYTES + 1), Some((2 * PART_BYTES, 1)));
     }
 }

@@ -1,5 +1,6 @@
 //! One attempt to bring a call to its actor: here, or at the shard's owner.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -8,14 +9,14 @@ use greenroom_cluster::Route;
 use greenroom_core::{ActorId, ShardId};
 use greenroom_shardlock::{Permit, Refused};
 use tokio::sync::oneshot;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Method, Package, Request, Router, failed, unknown_kind, unknown_method};
-use crate::activation::{Answer, Job, Submitted};
+use crate::activation::{Answer, Job, Later, Name, Replier, Submitted};
 use crate::ambient::Chain;
 use crate::failure::{Failure, FailureCode};
-use crate::payload::Outcome;
-use crate::peer::PeerCall;
+use crate::payload::{Encoding, Outcome};
+use crate::peer::{PeerCall, Reply, too_large};
 
 /// What one attempt came to.
 pub(super) enum Attempt {
@@ -24,19 +25,48 @@ pub(super) enum Attempt {
     Again(Failure),
 }
 
-/// What a look at this node came to.
-pub(super) enum Here {
-    /// As good as any attempt.
-    Tried(Attempt),
-    /// The turn runs or waits here; the answer will come.
-    Waits(oneshot::Receiver<Answer>),
-    /// The actor's shard is not open here now.
-    Elsewhere,
+impl Attempt {
+    /// What another node's answer means for a call that was sent there.
+    pub(super) fn of_another_node(answer: Answer) -> Self {
+        match answer {
+            Answer::Done(Outcome::Failed(failure)) if may_pass(&failure) => Self::Again(failure),
+            answer => Self::Final(answer),
+        }
+    }
 }
 
-impl Here {
+/// What was tried at once.
+pub(super) enum Tried {
+    Over(Attempt),
+    /// The turn runs or waits here; the answer will come.
+    Waits(oneshot::Receiver<Answer>),
+    /// The call is on its way to the owner; the answer will come.
+    There(Reply),
+}
+
+impl Tried {
     fn failed(failure: Failure) -> Self {
-        Self::Tried(Attempt::Final(failed(failure)))
+        Self::Over(Attempt::Final(failed(failure)))
+    }
+
+    /// Waits for what becomes of it.
+    pub(super) async fn outcome(self, deadline: Instant, package: &mut dyn Package) -> Attempt {
+        match self {
+            Self::Over(attempt) => attempt,
+            Self::Waits(answer) => wait_here(answer, deadline, package).await,
+            Self::There(reply) => Attempt::of_another_node(reply.await),
+        }
+    }
+}
+
+/// Where the answer to a call of this node goes, should its turn wait.
+struct LaterHere(Option<oneshot::Receiver<Answer>>);
+
+impl Later for LaterHere {
+    fn replier(&mut self) -> Replier {
+        let (reply, answer) = oneshot::channel();
+        self.0 = Some(answer);
+        Replier::Here(reply)
     }
 }
 
@@ -48,53 +78,38 @@ impl Router {
         chain: Option<&Arc<Chain>>,
         package: &mut dyn Package,
     ) -> Attempt {
-        let here = poll_fn(|cx| Poll::Ready(self.attempt_here(request, chain, package, cx)));
-        self.go_on_from(here.await, request, chain, package).await
+        let here = poll_fn(|cx| Poll::Ready(self.attempt_here(request, chain, package, cx))).await;
+        let chain = chain.map(|chain| &**chain);
+        let tried = here.unwrap_or_else(|| self.attempt_there(request, chain, package));
+        tried.outcome(request.deadline, package).await
     }
 
-    /// The rest of an attempt that began with a look at this node.
-    pub(super) async fn go_on_from(
-        &self,
-        here: Here,
-        request: &Request<'_>,
-        chain: Option<&Arc<Chain>>,
-        package: &mut dyn Package,
-    ) -> Attempt {
-        match here {
-            Here::Tried(attempt) => attempt,
-            Here::Waits(answer) => self.wait_here(request, package, answer).await,
-            Here::Elsewhere => self.attempt_elsewhere(request, chain, package).await,
-        }
-    }
-
-    /// Gives the call to its actor, if that is here.
+    /// Gives the call to its actor, if that is here; `None` if its shard is not open here now.
     pub(super) fn attempt_here(
         &self,
         request: &Request<'_>,
         chain: Option<&Arc<Chain>>,
         package: &mut dyn Package,
         cx: &mut TaskContext<'_>,
-    ) -> Here {
-        let Ok(permit) = self.enter(request.shard, None, chain.map(|chain| &**chain)) else {
-            return Here::Elsewhere;
-        };
+    ) -> Option<Tried> {
+        let permit = self.enter(request.shard, None, chain.map(|chain| &**chain)).ok()?;
         // A node learns the group of a kind before it owns any of its shards, so an address that is
         // older than that is found out here.
         if self.in_its_group(request.shard, request.id.kind()) != request.shard {
-            return Here::Elsewhere;
+            return None;
         }
         let Some(hosted) = request.hosted else {
-            return Here::failed(unknown_kind(request.id.kind()));
+            return Some(Tried::failed(unknown_kind(request.id.kind())));
         };
         let (method, spec) = match request.method {
             Method::Known { index, spec } => (index, spec),
             Method::Named(name) => match hosted.spec().method(name) {
                 Some(found) => found,
-                None => return Here::failed(unknown_method(request.id.kind(), name)),
+                None => return Some(Tried::failed(unknown_method(request.id.kind(), name))),
             },
         };
         let Some(arguments) = package.for_this_node() else {
-            return Here::failed(lost_arguments());
+            return Some(Tried::failed(lost_arguments()));
         };
         let job = Job {
             method,
@@ -106,44 +121,15 @@ impl Router {
             chain: chain.filter(|_| !request.one_way).cloned(),
             one_way: request.one_way,
         };
-        match hosted.submit(request.id, job, permit, cx) {
-            Submitted::Answered(answer) => Here::Tried(taken_back(answer, package)),
-            Submitted::Waiting(answer) => Here::Waits(answer),
-        }
-    }
-
-    /// Waits for a turn on this node.
-    async fn wait_here(
-        &self,
-        request: &Request<'_>,
-        package: &mut dyn Package,
-        answer: oneshot::Receiver<Answer>,
-    ) -> Attempt {
-        let answer = match timeout_at(request.deadline, answer).await {
-            Ok(Ok(answer)) => answer,
-            // The cell was dropped with the turn in it: the node was fenced or taken down.
-            Ok(Err(_)) => {
-                let message = "the actor was dropped while the call waited or ran";
-                failed(Failure::new(FailureCode::Fenced, message).that_may_have_run())
-            }
-            Err(_) => failed(timed_out_after_submit()),
-        };
-        taken_back(answer, package)
-    }
-
-    /// Sends the call to the shard's owner.
-    async fn attempt_elsewhere(
-        &self,
-        request: &Request<'_>,
-        chain: Option<&Arc<Chain>>,
-        package: &mut dyn Package,
-    ) -> Attempt {
-        match self.0.cluster.routes().route(request.shard) {
-            Some(route) if route.owner.life.node != self.0.node => {
-                self.attempt_there(request, chain, package, &route).await
-            }
-            _ => Attempt::Again(Failure::new(FailureCode::NotOwner, self.why_no_owner(request))),
-        }
+        let mut later = LaterHere(None);
+        Some(match hosted.submit(Name::Known(request.id), job, permit, cx, &mut later) {
+            Submitted::Answered(answer) => Tried::Over(taken_back(answer, package)),
+            Submitted::Later => match later.0 {
+                Some(answer) => Tried::Waits(answer),
+                // Only a defect in this crate leads here.
+                None => Tried::failed(dropped()),
+            },
+        })
     }
 
     fn why_no_owner(&self, request: &Request<'_>) -> String {
@@ -178,39 +164,91 @@ impl Router {
         }
     }
 
-    async fn attempt_there(
+    /// Sends the call to the shard's owner.
+    pub(super) fn attempt_there(
         &self,
         request: &Request<'_>,
-        chain: Option<&Arc<Chain>>,
-        package: &mut dyn Package,
+        chain: Option<&Chain>,
+        package: &dyn Package,
+    ) -> Tried {
+        match self.0.cluster.routes().route(request.shard) {
+            Some(route) if route.owner.life.node != self.0.node => {
+                with_scratch(|arguments| match package.for_another_node(arguments) {
+                    Some(Ok(encoding)) => self.send(request, chain, &route, encoding, arguments),
+                    Some(Err(failure)) => Tried::failed(failure),
+                    None => Tried::failed(lost_arguments()),
+                })
+            }
+            _ => {
+                let failure = Failure::new(FailureCode::NotOwner, self.why_no_owner(request));
+                Tried::Over(Attempt::Again(failure))
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        request: &Request<'_>,
+        chain: Option<&Chain>,
         route: &Route,
-    ) -> Attempt {
-        let (encoding, arguments) = match package.for_another_node() {
-            Some(Ok(written)) => written,
-            Some(Err(failure)) => return Attempt::Final(failed(failure)),
-            None => return Attempt::Final(failed(lost_arguments())),
-        };
+        encoding: Encoding,
+        arguments: &[u8],
+    ) -> Tried {
         let max = self.0.limits.payload_bytes_max;
         if arguments.len() > max {
-            let len = arguments.len();
-            let message = format!("the arguments have {len} bytes, at most {max} are allowed");
-            return Attempt::Final(failed(Failure::new(FailureCode::TooLarge, message)));
+            return Tried::failed(too_large("call", arguments.len(), max));
         }
         let call = PeerCall {
-            id: request.id.clone(),
-            method: request.method.name().to_owned(),
+            id: request.id,
+            shard: request.shard,
+            method: request.method.name(),
             encoding,
             arguments,
+            now: request.made,
             deadline: request.deadline,
             one_way: request.one_way,
             epoch: route.epoch,
-            chain: chain.cloned(),
+            chain,
         };
-        match self.0.peers.call(&route.owner, call).await {
-            Answer::Done(Outcome::Failed(failure)) if may_pass(&failure) => Attempt::Again(failure),
-            answer => Attempt::Final(answer),
+        match self.0.peers.call(&route.owner, &call) {
+            Ok(reply) => Tried::There(reply),
+            // Nothing of it was sent.
+            Err(failure) => Tried::Over(Attempt::Again(failure)),
         }
     }
+}
+
+/// Largest memory for arguments that a thread keeps.
+const SCRATCH_BYTES_MAX: usize = 64 << 10;
+
+/// Lends memory in which arguments are written down on their way to a link.
+fn with_scratch<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    thread_local! {
+        static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    // Taken out: what a user's type does when it is written is its own affair.
+    let mut scratch = SCRATCH.take();
+    let result = write(&mut scratch);
+    if scratch.capacity() <= SCRATCH_BYTES_MAX {
+        scratch.clear();
+        SCRATCH.set(scratch);
+    }
+    result
+}
+
+/// Waits for a turn on this node.
+async fn wait_here(
+    answer: oneshot::Receiver<Answer>,
+    deadline: Instant,
+    package: &mut dyn Package,
+) -> Attempt {
+    let answer = match timeout_at(deadline, answer).await {
+        Ok(Ok(answer)) => answer,
+        // The cell was dropped with the turn in it: the node was fenced or taken down.
+        Ok(Err(_)) => failed(dropped()),
+        Err(_) => failed(timed_out_after_submit()),
+    };
+    taken_back(answer, package)
 }
 
 /// A turn that did not run because its shard moved away gives the arguments back, for another try.
@@ -232,6 +270,11 @@ fn may_pass(failure: &Failure) -> bool {
         FailureCode::NotOwner | FailureCode::Unreachable | FailureCode::Stopping
     );
     passing && !failure.may_have_run
+}
+
+fn dropped() -> Failure {
+    Failure::new(FailureCode::Fenced, "the actor was dropped while the call waited or ran")
+        .that_may_have_run()
 }
 
 /// Only a defect in this crate leads here: arguments are lent to one turn at a time.
