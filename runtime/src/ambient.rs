@@ -85,6 +85,11 @@ pub(crate) fn inherited() -> Option<Inherited> {
     CURRENT.with_borrow(|current| current.as_ref().map(Ambient::inherited))
 }
 
+/// By when the turn that is polled on this thread must have answered; nothing outside of turns.
+pub(crate) fn deadline() -> Option<Instant> {
+    CURRENT.with_borrow(|current| current.as_ref().map(|ambient| ambient.deadline))
+}
+
 /// Puts an ambient call in place, and back again even when the turn panics.
 pub(crate) struct Swapped<'a>(&'a mut Option<Ambient>);
 

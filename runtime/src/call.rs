@@ -137,6 +137,13 @@ where
         self
     }
 
+    /// Gives the call no longer than until then.
+    pub(crate) fn no_later_than(mut self, deadline: Instant) -> Self {
+        let own = self.timeout.unwrap_or(self.actor.router.call_timeout());
+        self.timeout = Some(own.min(deadline.saturating_duration_since(Instant::now())));
+        self
+    }
+
     /// Makes the call without waiting for its turn: resolves when the call stands in the actor's
     /// mailbox. It is dropped there if its turn can't begin before the deadline.
     ///

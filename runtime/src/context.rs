@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use crate::ambient::Home;
 use crate::call::Address;
 use crate::failure::Failure;
-use crate::router::Router;
+use crate::router::{Router, no_cluster};
+use crate::scatter::Active;
 
 /// What a turn may know of itself, and its way to other actors. A method that wants it takes
 /// `ctx: &mut Context`.
@@ -45,6 +46,16 @@ impl Context {
     /// `bad_key` when the key breaks its rule; `stopping` in a unit test, which has no cluster.
     pub fn actor<R: Address>(&self, key: &str) -> Result<R, Failure> {
         Router::address(self.home.router().as_ref(), key)
+    }
+
+    /// The actors of a kind that are in some node's memory, as
+    /// [`Node::active`](crate::Node::active) lists them, for no longer than the caller still waits.
+    ///
+    /// # Errors
+    /// `stopping` in a unit test, which has no cluster.
+    pub fn active<R: Address>(&self) -> Result<Active<R>, Failure> {
+        let router = self.home.router().ok_or_else(no_cluster)?;
+        Ok(Active::new(router, Some(self.deadline)))
     }
 }
 

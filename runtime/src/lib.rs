@@ -61,6 +61,7 @@ mod node;
 mod payload;
 mod peer;
 mod router;
+pub mod scatter;
 pub mod testing;
 
 pub use actor::{ActivateError, Activating, Actor, DeactivateReason};

@@ -25,6 +25,7 @@ use crate::config::{Config, ConfigError};
 use crate::failure::Failure;
 use crate::peer::Serving;
 use crate::router::{Peeked, Router};
+use crate::scatter::Active;
 use builder::has_stopped;
 use kinds::Kinds;
 use servers::Servers;
@@ -98,6 +99,12 @@ impl Node {
     /// `bad_key` when the key is empty, longer than 512 bytes, or has control characters.
     pub fn actor<R: Address>(&self, key: &str) -> Result<R, Failure> {
         Router::address(Some(&self.parts.router), key)
+    }
+
+    /// The actors of a kind that are in some node's memory: `node.active::<AccountRef>()`. What that
+    /// means while actors come and go, see [`Active`].
+    pub fn active<R: Address>(&self) -> Active<R> {
+        Active::new(self.parts.router.clone(), None)
     }
 
     /// An untyped address, for tools.

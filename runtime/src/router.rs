@@ -163,6 +163,29 @@ impl Router {
         self.0.limits.call_timeout
     }
 
+    pub(crate) fn node(&self) -> &NodeId {
+        &self.0.node
+    }
+
+    pub(crate) fn cluster_name(&self) -> &str {
+        self.0.peers.cluster()
+    }
+
+    /// Shards of each group.
+    pub(crate) fn shard_count(&self) -> u32 {
+        self.0.shards
+    }
+
+    /// Shards of all groups that this node has seen.
+    pub(crate) fn shards_in_all(&self) -> u32 {
+        self.0.shards * self.0.cluster.groups().len() as u32
+    }
+
+    /// Whether the node has stopped, or is about to.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+
     pub(crate) fn limits(&self) -> &CallLimits {
         &self.0.limits
     }
@@ -195,9 +218,7 @@ impl Router {
 
     /// The typed address of an actor, from wherever a router may be missing.
     pub(crate) fn address<R: Address>(router: Option<&Self>, key: &str) -> Result<R, Failure> {
-        let router = router.ok_or_else(|| {
-            Failure::new(FailureCode::Stopping, "there is no cluster here to call other actors in")
-        })?;
+        let router = router.ok_or_else(no_cluster)?;
         Ok(R::from_actor(router.actor(R::KIND, key)?))
     }
 
@@ -404,6 +425,11 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.0.in_flight.fetch_sub(1, Ordering::Release);
     }
+}
+
+/// What an actor is told that looks for others without a node.
+pub(crate) fn no_cluster() -> Failure {
+    Failure::new(FailureCode::Stopping, "there is no cluster here to call other actors in")
 }
 
 pub(crate) fn unknown_kind(kind: &str) -> Failure {

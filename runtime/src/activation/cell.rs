@@ -216,6 +216,11 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         }
     }
 
+    /// Whether the actor is in memory. Asking is no use of it.
+    pub(super) fn is_active(&self) -> bool {
+        self.mailbox.lock().is_active()
+    }
+
     /// Puts the actor back after a turn of its own; answers with what may start now.
     pub(super) fn put_back(&self, actor: Option<Arc<A>>, used: Instant) -> Vec<Start<A>> {
         let put_back = self.mailbox.lock().put_back(actor, used);

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{EnterGuard, Handle};
 use tokio::time::Instant;
 
+use super::active::active_keys;
 use super::cell::{Cell, Moved};
 use super::name::Name;
 use super::turn::{Job, Later, Submitted};
@@ -156,11 +157,21 @@ pub(crate) trait Hosted: Send + Sync {
     /// Actors in memory.
     fn active_len(&self) -> usize;
 
+    /// The keys of a shard's actors in memory, in ascending order, those after a key only; as many as
+    /// there is room for, and whether more follow. Each takes its bytes and a few more of the
+    /// room; the last one may take more than is left.
+    fn active_keys(
+        &self,
+        shard: ShardId,
+        after: Option<&str>,
+        room: &mut usize,
+    ) -> (Vec<Arc<str>>, bool);
+
     /// Adds what was counted since the last time, and the actors in memory, by shard.
     fn take_counts(&self, counts: &mut Counts);
 }
 
-type Cells<A, I> = HashMap<Arc<str>, Arc<Cell<A, I>>, FnvBuildHasher>;
+pub(super) type Cells<A, I> = HashMap<Arc<str>, Arc<Cell<A, I>>, FnvBuildHasher>;
 
 /// All actors of one kind on this node.
 pub(crate) struct Directory<A, I> {
@@ -325,6 +336,18 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
 
     fn active_len(&self) -> usize {
         self.shared.active.load(Ordering::Relaxed)
+    }
+
+    fn active_keys(
+        &self,
+        shard: ShardId,
+        after: Option<&str>,
+        room: &mut usize,
+    ) -> (Vec<Arc<str>>, bool) {
+        match self.shared.cells(shard.0) {
+            Some(cells) => active_keys(cells, after, room),
+            None => (Vec::new(), false),
+        }
     }
 
     fn take_counts(&self, counts: &mut Counts) {

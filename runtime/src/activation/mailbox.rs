@@ -198,6 +198,11 @@ impl<A> Mailbox<A> {
         (self.next(), lost)
     }
 
+    /// Whether an actor is in memory: also one that a turn has taken out, that comes or that goes.
+    pub(super) fn is_active(&self) -> bool {
+        matches!(self.stage, Stage::Idle(_) | Stage::Taken)
+    }
+
     /// Takes the actor out if it has not been used since `before`. A place that is empty is unused.
     pub(super) fn take_unused(&mut self, before: Instant) -> Unused<A> {
         let vacant = matches!(self.stage, Stage::Vacant);

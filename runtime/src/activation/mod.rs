@@ -1,6 +1,7 @@
 //! Actors in memory: the cell that serialises the turns of one actor, and the directory that
 //! finds the cells of a shard.
 
+mod active;
 mod cell;
 mod directory;
 mod mailbox;

@@ -1,5 +1,6 @@
 //! Calls between nodes: one long-lived stream to each peer, with many envelopes a frame.
 
+pub(crate) mod active;
 mod answers;
 mod incoming;
 mod inspect;
@@ -79,6 +80,11 @@ impl Peers {
     pub(crate) fn new(identity: Identity, payload_bytes_max: usize, streams: u32) -> Self {
         let (runtime, links) = (Handle::current(), RwLock::default());
         Self { identity, payload_bytes_max, streams, runtime, links }
+    }
+
+    /// The cluster's name, as peers are told.
+    pub(crate) fn cluster(&self) -> &str {
+        &self.identity.cluster
     }
 
     /// Makes a call on the node that owns its shard: it is as good as written when this returns.

@@ -121,6 +121,13 @@ impl Peer for PeerService {
         }
         Ok(Response::new(v1::LoadReceipt { leads }))
     }
+
+    async fn active_keys(
+        &self,
+        request: Request<v1::ActiveKeysRequest>,
+    ) -> Result<Response<v1::ActiveKeysReply>, Status> {
+        super::active::answer(&self.router, request.into_inner()).await.map(Response::new)
+    }
 }
 
 /// The answering side of one link.

@@ -34,6 +34,9 @@ pub struct Probe {
     /// Whether activations are refused.
     pub refuse: AtomicBool,
     pub activations: AtomicUsize,
+    /// Turns that are inside now, and the most that ever were.
+    pub now: AtomicUsize,
+    pub most: AtomicUsize,
     /// For two turns that wait for each other.
     pub meeting: Barrier,
     log: Mutex<Vec<String>>,
@@ -50,6 +53,8 @@ impl Default for Probe {
             alive: AtomicBool::new(false),
             refuse: AtomicBool::new(false),
             activations: AtomicUsize::new(0),
+            now: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
             meeting: Barrier::new(2),
             log: Mutex::default(),
             reasons: Mutex::default(),
