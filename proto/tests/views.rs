@@ -37,8 +37,14 @@ prop_compose! {
 
 fn outcomes() -> impl Strategy<Value = Option<response::Outcome>> {
     let bytes = || vec(any::<u8>(), 0..300).prop_map(Bytes::from);
-    let failure = (".{0,9}", ".{0,99}", any::<bool>())
-        .prop_map(|(code, message, may_have_run)| v1::Failure { code, message, may_have_run });
+    let failure = (".{0,9}", ".{0,99}", any::<bool>(), any::<u32>()).prop_map(
+        |(code, message, may_have_run, retry_after_ms)| v1::Failure {
+            code,
+            message,
+            may_have_run,
+            retry_after_ms,
+        },
+    );
     prop_oneof![
         Just(None),
         bytes().prop_map(|bytes| Some(response::Outcome::Ok(bytes))),

@@ -18,7 +18,7 @@ use crate::activation::{Answer, Hosted};
 use crate::failure::{CallError, Failure, FailureCode};
 use crate::interface::MethodSpec;
 use crate::payload::{Arguments, Encoding, Outcome, encode_to};
-use crate::router::{Begun, Method, Package, Request, Router, UnderWay, poll_budget};
+use crate::router::{Begun, Method, Package, Persistence, Request, Router, UnderWay, poll_budget};
 
 /// Longest that a call may take, whatever its caller says: no turn waits for ever.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -79,8 +79,11 @@ pub trait Address: Clone + Send + Sync + 'static {
 
 /// A call that has not been made yet: `.await` makes it, [`Call::send`] makes it one-way.
 ///
-/// What surely did not run (the shard was moving, the owner could not be reached) is tried again
-/// until the deadline.
+/// What surely did not run because of the cluster's own business (the shard was moving, the owner could
+/// not be reached) is tried again until the deadline. What a limit refused as `overloaded` surely did
+/// not run either, but comes back at once with a hint ([`Failure::retry_after`]): whoever is told early that
+/// there is too much to do can do without, and most callers that wait would be in the way of those that
+/// can't. [`Call::patient`] waits nevertheless, and [`Call::once`] tries nothing again.
 #[must_use = "a call is made when it is awaited"]
 pub struct Call<'a, Args, T, E> {
     actor: &'a ActorRef,
@@ -88,6 +91,7 @@ pub struct Call<'a, Args, T, E> {
     index: usize,
     arguments: Args,
     timeout: Option<Duration>,
+    persistence: Persistence,
     take: fn(Outcome) -> Result<T, CallError<E>>,
 }
 
@@ -105,7 +109,15 @@ where
         arguments: Args,
     ) -> Self {
         let take = |outcome: Outcome| outcome.take(Encoding::MessagePack);
-        Self { actor, method, index, arguments, timeout: None, take }
+        Self {
+            actor,
+            method,
+            index,
+            arguments,
+            timeout: None,
+            persistence: Persistence::Usual,
+            take,
+        }
     }
 }
 
@@ -122,7 +134,15 @@ where
         arguments: Args,
     ) -> Self {
         let take = |outcome: Outcome| outcome.take_value(Encoding::MessagePack);
-        Self { actor, method, index, arguments, timeout: None, take }
+        Self {
+            actor,
+            method,
+            index,
+            arguments,
+            timeout: None,
+            persistence: Persistence::Usual,
+            take,
+        }
     }
 }
 
@@ -141,6 +161,22 @@ where
     pub(crate) fn no_later_than(mut self, deadline: Instant) -> Self {
         let own = self.timeout.unwrap_or(self.actor.router.call_timeout());
         self.timeout = Some(own.min(deadline.saturating_duration_since(Instant::now())));
+        self
+    }
+
+    /// Waits when a limit refuses the call as `overloaded`: for what the refusal hints at, then it is
+    /// tried again, and so on, as long as the next attempt comes before the deadline; else the
+    /// refusal is the answer. The node's budget of retries counts these attempts, and while it is
+    /// empty the call waits longer.
+    pub fn patient(mut self) -> Self {
+        self.persistence = Persistence::Patient;
+        self
+    }
+
+    /// Tries nothing again: a refusal of the first attempt is the answer, be it that the shard is just
+    /// moving. For callers that have something better to do than to wait.
+    pub fn once(mut self) -> Self {
+        self.persistence = Persistence::Once;
         self
     }
 
@@ -177,6 +213,8 @@ where
             made,
             deadline: made + patience,
             one_way,
+            persistence: self.persistence,
+            is_retry: false,
         };
         (request, Typed::Whole(self.arguments))
     }
@@ -237,7 +275,15 @@ where
             Stage::Made(call) => {
                 let (actor, take) = (call.actor, call.take);
                 let (mut request, mut package) = call.parts(false);
-                match actor.router.begin(&mut request, &mut package, cx) {
+                let begun = actor.router.begin(&mut request, &mut package, cx);
+                match begun {
+                    // It may have to be made again, whatever came of it.
+                    begun if request.persistence == Persistence::Patient => {
+                        let under_way = Box::pin(async move {
+                            taken(take, actor.router.end(request, &mut package, begun).await)
+                        });
+                        self.poll_under_way(under_way, cx)
+                    }
                     Begun::Answered(answer) => Poll::Ready(taken(take, answer)),
                     Begun::UnderWay(under_way) => {
                         let there = There { actor, take, request, package, under_way };
@@ -264,7 +310,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, CallError<E>>> {
         if there.under_way.is_there() {
-            match there.under_way.poll_there(cx) {
+            match there.under_way.poll_there(&there.actor.router, &there.request, cx) {
                 Poll::Ready(Some(answer)) => return Poll::Ready(taken(there.take, answer)),
                 Poll::Ready(None) => {}
                 Poll::Pending => {

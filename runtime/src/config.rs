@@ -15,6 +15,7 @@ use greenroom_core::{
     SHARD_COUNT_MAX, Timing,
 };
 
+use crate::gateway::GatewayLimits;
 use crate::router::CallLimits;
 pub use token::Token;
 use variables::Variables;
@@ -110,11 +111,16 @@ pub struct Config {
     /// 30 s.
     pub shutdown_timeout: Duration,
     /// `GREENROOM_CALL_TIMEOUT`, `GREENROOM_CALLS_IN_FLIGHT_MAX`, `GREENROOM_CALLS_PER_PEER_MAX`
-    /// and `GREENROOM_PAYLOAD_BYTES_MAX`: 10 s, 65536, 65536 and 4194304.
+    /// and `GREENROOM_PAYLOAD_BYTES_MAX`: 10 s, 65536, 65536 and 4194304. `GREENROOM_RETRY_PERCENT` and
+    /// `GREENROOM_RETRIES_PER_SECOND_MIN`: 20 and 10.
     pub limits: CallLimits,
     /// `GREENROOM_PEER_STREAMS`: how many streams, each with a connection of its own, go to each peer;
     /// the calls of a shard always take the same one, `1..=64`; 1.
     pub peer_streams: u32,
+    /// `GREENROOM_GATEWAY_CALLS_MAX`, `..._RATE`, `..._BURST`, `..._CLIENT_RATE`, `..._CLIENT_BURST` and
+    /// `..._CLIENT_HEADER`: what the HTTP gateway takes at a time and in a span of time; 4096, and no
+    /// rate.
+    pub gateway: GatewayLimits,
 }
 
 /// A configuration that can't be used: the variable, what it got, and what is allowed.
@@ -208,6 +214,7 @@ impl Config {
             shutdown_timeout: Duration::from_secs(30),
             limits: CallLimits::default(),
             peer_streams: 1,
+            gateway: GatewayLimits::default(),
         }
     }
 
@@ -236,6 +243,9 @@ impl Config {
         range("GREENROOM_CALLS_IN_FLIGHT_MAX", calls_in_flight_max as u64, 1, 10_000_000);
         range("GREENROOM_CALLS_PER_PEER_MAX", calls_per_peer_max as u64, 1, 10_000_000);
         range("GREENROOM_PAYLOAD_BYTES_MAX", payload_bytes_max as u64, 1024, 1 << 30);
+        range("GREENROOM_RETRY_PERCENT", self.limits.retry_percent.into(), 0, 100);
+        range("GREENROOM_RETRIES_PER_SECOND_MIN", self.limits.retries_per_s_min.into(), 0, 10_000);
+        range("GREENROOM_GATEWAY_CALLS_MAX", self.gateway.calls_max as u64, 1, 1_000_000);
         let mut span = |name: &str, value: Duration, low: Duration, high: Duration| {
             if !(low..=high).contains(&value) {
                 complaints.push(format!("{name} must be {low:?} to {high:?}, got {value:?}"));
@@ -267,6 +277,7 @@ impl Config {
                  {error}"
             ));
         }
+        self.gateway.check(&mut complaints);
         if self.migration_timeout <= self.drain_deadline {
             complaints.push(format!(
                 "GREENROOM_MIGRATION_TIMEOUT ({:?}) must be longer than GREENROOM_DRAIN_DEADLINE \

@@ -2,7 +2,12 @@
 
 use std::error::Error;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
+use std::time::Duration;
+
+/// Longest hint of when to try again; longer ones are cut to this, whoever gave them.
+const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 
 /// What a caller gets instead of the method's value: the actor's own error, or a failure of the
 /// runtime to get an answer.
@@ -36,6 +41,15 @@ impl<E> CallError<E> {
         match self {
             Self::Actor(_) => None,
             Self::Failed(failure) => Some(failure.code),
+        }
+    }
+
+    /// When a new attempt is worth it, as [`Failure::retry_after`] says.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Actor(_) => None,
+            Self::Failed(failure) => failure.retry_after(),
         }
     }
 
@@ -95,12 +109,35 @@ pub struct Failure {
     /// run to its end, in part or not at all, or may still be running, and only an idempotency key
     /// makes a retry safe.
     pub may_have_run: bool,
+    /// In milliseconds. So short that it fits where there was nothing: answers are moved about on the
+    /// way of every call.
+    retry_after_ms: Option<NonZeroU32>,
 }
 
 impl Failure {
     /// A failure of a call that surely did not run.
     pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), may_have_run: false }
+        Self { code, message: message.into(), may_have_run: false, retry_after_ms: None }
+    }
+
+    /// The same failure with a hint of when a new attempt is worth it: in whole milliseconds, rounded
+    /// up, one hour at most; no hint if `span` is zero.
+    pub fn with_retry_after(mut self, span: Duration) -> Self {
+        let millis = span.as_nanos().div_ceil(1_000_000).min(RETRY_AFTER_MS_MAX.into());
+        self.retry_after_ms = u32::try_from(millis).ok().and_then(NonZeroU32::new);
+        self
+    }
+
+    /// How long to wait before a new attempt is worth it, as far as whoever refused the call can tell;
+    /// `None` when it can't.
+    ///
+    /// A refusal as `overloaded` has it: from the queue before the actor and how long its turns take, or
+    /// the time at which a rate limit lets the next call through. It is a hint: nothing is kept free
+    /// for whoever waits so long. Hints that many callers get at a time differ a little, so that they
+    /// don't come back all at once.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after_ms.map(|millis| Duration::from_millis(millis.get().into()))
     }
 
     /// The same failure for a call that may have run: this promises less, so it is always safe.
@@ -113,7 +150,11 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ran = if self.may_have_run { "the call may have run" } else { "the call did not run" };
-        write!(f, "{}: {} ({ran})", self.code, self.message)
+        write!(f, "{}: {} ({ran}", self.code, self.message)?;
+        if let Some(span) = self.retry_after() {
+            write!(f, "; worth a new attempt in {span:?}")?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -262,6 +303,22 @@ mod tests {
         assert_eq!(
             CallError::<String>::Failed(failure.that_may_have_run()).to_string(),
             "timeout: no answer in 5s (the call may have run)"
+        );
+    }
+
+    #[test]
+    fn a_hint_is_in_whole_milliseconds_and_an_hour_at_most() {
+        let hint = |span| Failure::new(FailureCode::Overloaded, "full").with_retry_after(span);
+        assert_eq!(Failure::new(FailureCode::Overloaded, "full").retry_after(), None);
+        assert_eq!(hint(Duration::ZERO).retry_after(), None);
+        assert_eq!(hint(Duration::from_nanos(1)).retry_after(), Some(Duration::from_millis(1)));
+        assert_eq!(hint(Duration::from_micros(1500)).retry_after(), Some(Duration::from_millis(2)));
+        assert_eq!(hint(Duration::MAX).retry_after(), Some(Duration::from_secs(3600)));
+        let failed: CallError<&str> = hint(Duration::from_millis(40)).into();
+        assert_eq!(failed.retry_after(), Some(Duration::from_millis(40)));
+        assert_eq!(
+            failed.to_string(),
+            "overloaded: full (the call did not run; worth a new attempt in 40ms)"
         );
     }
 

@@ -3,9 +3,13 @@
 //! `POST /v1/actors/{kind}/{key}/{method}` takes a JSON object of the method's arguments and
 //! answers with its return value as JSON. `GET /v1/actors/{kind}/{key}` tells where the actor is,
 //! without activating it. Every error is a JSON object
-//! `{"error": {"code", "message", "may_have_run"}}` with a stable code. `GET /metrics` shows the
+//! `{"error": {"code", "message", "may_have_run"}}` with a stable code, and with `retry_after_ms` where
+//! it is known when a new attempt is worth it. `GET /metrics` shows the
 //! metrics of the process in Prometheus' text format.
 
+mod limits;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router as HttpRouter;
@@ -13,9 +17,11 @@ use axum::body::Body;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
+use governor::clock::MonotonicClock;
 use greenroom_cluster::{Cluster, Status, StatusPhase};
 use serde_json::{json, value::RawValue};
 use tokio::time::Instant;
@@ -23,8 +29,12 @@ use tokio::time::Instant;
 use crate::activation::Answer;
 use crate::failure::{Failure, FailureCode};
 use crate::metrics;
+use crate::overload::Refusals;
 use crate::payload::{Arguments, Encoding, Outcome};
-use crate::router::{Method, Package, Request, Router};
+use crate::router::{Method, Package, Persistence, Request, Router};
+
+use limits::{Doorkeeper, limit};
+pub use limits::{GatewayLimits, Rate};
 
 /// How long a call may take, in milliseconds, if its caller says so.
 const TIMEOUT_HEADER: &str = "greenroom-timeout-ms";
@@ -38,31 +48,41 @@ struct Gateway {
     cluster: Cluster,
 }
 
-pub(crate) fn routes(router: Router, cluster: Cluster) -> HttpRouter {
-    let limit = router.limits().payload_bytes_max;
+/// Of limits that were checked.
+pub(crate) fn routes(
+    router: Router,
+    cluster: Cluster,
+    limits: &GatewayLimits,
+    refusals: Arc<Refusals>,
+) -> HttpRouter {
+    let body_bytes_max = router.limits().payload_bytes_max;
+    let doorkeeper = Arc::new(Doorkeeper::new(limits, refusals, MonotonicClock));
+    let limited = from_fn_with_state(doorkeeper, limit);
     HttpRouter::new()
-        .route("/v1/actors/{kind}/{key}/{method}", post(call))
-        .route("/v1/actors/{kind}/{key}", get(peek))
+        .route("/v1/actors/{kind}/{key}/{method}", post(call).layer(limited.clone()))
+        .route("/v1/actors/{kind}/{key}", get(peek).layer(limited))
         .route("/live", get(live))
         .route("/ready", get(ready))
         .route("/metrics", get(scrape))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_verb)
-        .layer(DefaultBodyLimit::max(limit))
+        .layer(DefaultBodyLimit::max(body_bytes_max))
         .with_state(Gateway { router, cluster })
 }
 
 /// An answer that is no success.
+#[derive(Debug)]
 struct Refusal {
     status: StatusCode,
     code: &'static str,
     message: String,
     may_have_run: bool,
+    retry_after: Option<Duration>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), may_have_run: false }
+        Self { status, code, message: message.into(), may_have_run: false, retry_after: None }
     }
 }
 
@@ -71,6 +91,7 @@ impl From<Failure> for Refusal {
         Self {
             status: status_of(failure.code),
             code: failure.code.as_str(),
+            retry_after: failure.retry_after(),
             message: failure.message,
             may_have_run: failure.may_have_run,
         }
@@ -79,11 +100,19 @@ impl From<Failure> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self { status, code, message, may_have_run } = self;
-        let error = json!({"code": code, "message": message, "may_have_run": may_have_run});
+        let Self { status, code, message, may_have_run, retry_after } = self;
+        let mut error = json!({"code": code, "message": message, "may_have_run": may_have_run});
+        if let Some(span) = retry_after {
+            error["retry_after_ms"] = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).into();
+        }
         let mut response = (status, axum::Json(json!({ "error": error }))).into_response();
-        if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let passes =
+            status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
+        if passes || retry_after.is_some() {
+            // The header knows whole seconds only.
+            let seconds = retry_after.unwrap_or_default().as_nanos().div_ceil(1_000_000_000).max(1);
+            let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -135,6 +164,8 @@ async fn call(
         made,
         deadline: made + patience,
         one_way: false,
+        persistence: Persistence::Usual,
+        is_retry: false,
     };
     let mut package = Json(arguments(body)?);
     match gateway.router.call(request, &mut package).await {

@@ -12,6 +12,7 @@ use greenroom_shardlock::Gates;
 use crate::activation::{Directory, Hosted, KindOptions};
 use crate::actor::Actor;
 use crate::interface::{Dispatch, InterfaceSpec};
+use crate::overload::Refusals;
 use crate::router::WeakRouter;
 
 /// What a kind needs of the node that hosts it.
@@ -20,6 +21,7 @@ pub(crate) struct Host {
     pub(crate) right: Arc<RightToRun>,
     pub(crate) gates: Arc<Gates>,
     pub(crate) router: Arc<OnceLock<WeakRouter>>,
+    pub(crate) refusals: Arc<Refusals>,
 }
 
 /// A kind of actors: an interface and the actor type that serves it. `AccountRef::served_by` makes
@@ -39,8 +41,8 @@ impl Kind {
             group: GROUP_DEFAULT.into(),
             options: KindOptions::default(),
             directory: |host, options| {
-                let Host { shards, right, gates, router } = host;
-                Arc::new(Directory::<A, I>::new(shards, options, right, gates, router))
+                let Host { shards, right, gates, router, refusals } = host;
+                Arc::new(Directory::<A, I>::new(shards, options, right, gates, router, refusals))
             },
         }
     }
@@ -66,6 +68,17 @@ impl Kind {
     #[must_use]
     pub fn mailbox_len_max(mut self, len: usize) -> Self {
         self.options.mailbox_len_max = len.max(1);
+        self
+    }
+
+    /// Most calls of this kind on a node that wait in mailboxes, or whose turns go on after they had to
+    /// wait for something, at least 1; 262,144 unless told otherwise. While there are so many, every
+    /// call of the kind is refused at once as `overloaded`, before anything of it has run. Calls that
+    /// end without waiting are not counted: they are as many as the node has threads, and cost nothing
+    /// here. Calls that come at the same moment may exceed the limit by the number of threads.
+    #[must_use]
+    pub fn calls_waiting_max(mut self, calls: usize) -> Self {
+        self.options.calls_waiting_max = calls.max(1);
         self
     }
 

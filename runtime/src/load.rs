@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use greenroom_core::{ShardId, ShardLoad};
 use tokio::time::Instant;
@@ -54,6 +55,13 @@ impl Tally {
         };
         let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.busy_ns.fetch_add(took.saturating_mul(stands_for), Ordering::Relaxed);
+    }
+
+    /// How long a turn took on average since that was last taken; `None` without any.
+    pub(crate) fn mean(&self) -> Option<Duration> {
+        let calls = self.calls.load(Ordering::Relaxed);
+        let busy_ns = self.busy_ns.load(Ordering::Relaxed);
+        busy_ns.checked_div(calls).map(Duration::from_nanos)
     }
 
     /// What was counted since the last time.

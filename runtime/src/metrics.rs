@@ -4,7 +4,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use greenroom_cluster::metrics::{ACTIVATIONS, BUCKETS_S, SHARD_ACTIVATIONS, describe};
+use greenroom_cluster::metrics::{
+    ACTIVATIONS, BUCKETS_S, PEER_BREAKER, SHARD_ACTIVATIONS, describe,
+};
 use greenroom_core::NodeId;
 use metrics::Gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -41,10 +43,11 @@ pub(crate) fn install() {
 /// has a recorder of its own.
 pub(crate) fn scrape() -> Option<String> {
     let mut text = RECORDER.get()?.as_ref()?.render();
-    // A shard that was among the fullest once would have a series for ever.
+    // A shard that was among the fullest once, or a peer that is gone, would have a series for ever.
     let gone = |line: &str| {
-        let of_shards = line.strip_prefix(SHARD_ACTIVATIONS.name);
-        of_shards.is_some_and(|rest| rest.starts_with('{') && rest.ends_with("} 0"))
+        let sparse = [SHARD_ACTIVATIONS.name, PEER_BREAKER.name];
+        let rest = sparse.iter().find_map(|name| line.strip_prefix(name));
+        rest.is_some_and(|rest| rest.starts_with('{') && rest.ends_with("} 0"))
     };
     if text.lines().any(gone) {
         text = text.split_inclusive('\n').filter(|line| !gone(line.trim_end())).collect();

@@ -1,11 +1,15 @@
 //! The way of a call to its actor: here, to the owner, or waiting for one, until the deadline.
 
 mod attempt;
+mod budget;
+mod persistence;
+mod unopened;
 
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -17,20 +21,26 @@ use greenroom_cluster::{Cluster, Route};
 use greenroom_core::{ActorId, NodeId, ShardId};
 use greenroom_shardlock::Gates;
 use tokio::task::coop;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use crate::activation::{Answer, Hosted};
 use crate::ambient::{self, CHAIN_LEN_MAX, Chain};
 use crate::call::{ActorRef, Address};
 use crate::failure::{Failure, FailureCode};
 use crate::interface::MethodSpec;
+use crate::overload::{HINT_DEFAULT, Limit, Refusals, about};
 use crate::payload::{Arguments, Encoding, Outcome};
 use crate::peer::Peers;
-use attempt::{Attempt, Tried};
+use attempt::{Attempt, Cause, Trail, Tried};
+pub(crate) use budget::{Budget, Fare, Income, Retries};
+pub(crate) use persistence::Persistence;
+use unopened::Unopened;
 
 /// How long a call waits before it tries again, when nothing tells it that something changed.
 const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(5);
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(200);
+/// Longest that it waits because a peer said so.
+const RETRY_HINT_MAX: Duration = Duration::from_secs(2);
 /// How often a node that stops looks whether its last calls have ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -50,19 +60,35 @@ impl Weaker {
     }
 }
 
-struct Inner {
-    node: NodeId,
+/// What a router brings together.
+pub(crate) struct RouterParts {
+    pub(crate) node: NodeId,
     /// Of each group.
-    shards: u32,
-    kinds: HashMap<&'static str, Arc<dyn Hosted>, FnvBuildHasher>,
-    gates: Arc<Gates>,
-    cluster: Cluster,
-    peers: Peers,
-    limits: CallLimits,
+    pub(crate) shards: u32,
+    pub(crate) kinds: HashMap<&'static str, Arc<dyn Hosted>, FnvBuildHasher>,
+    pub(crate) gates: Arc<Gates>,
+    pub(crate) cluster: Cluster,
+    pub(crate) peers: Peers,
+    pub(crate) limits: CallLimits,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) retries: Arc<Retries>,
+}
+
+struct Inner {
+    parts: RouterParts,
+    unopened: Unopened,
     /// Calls that wait.
     in_flight: AtomicUsize,
     /// The node has stopped.
     closed: AtomicBool,
+}
+
+impl Deref for Inner {
+    type Target = RouterParts;
+
+    fn deref(&self) -> &RouterParts {
+        &self.parts
+    }
 }
 
 /// Bounds of the calls that a node makes and takes.
@@ -76,6 +102,11 @@ pub struct CallLimits {
     pub calls_per_peer_max: usize,
     /// Largest arguments or reply, in bytes.
     pub payload_bytes_max: usize,
+    /// How many retries may be sent for 100 first attempts, on the whole and to each peer.
+    pub retry_percent: u32,
+    /// How many retries may be sent in a second, however few first attempts there are, on the whole and
+    /// to each peer.
+    pub retries_per_s_min: u32,
 }
 
 impl Default for CallLimits {
@@ -85,11 +116,14 @@ impl Default for CallLimits {
             calls_in_flight_max: 65_536,
             calls_per_peer_max: 65_536,
             payload_bytes_max: 4 << 20,
+            retry_percent: 20,
+            retries_per_s_min: 10,
         }
     }
 }
 
 /// A call before it has found its actor.
+#[derive(Clone, Copy)]
 pub(crate) struct Request<'a> {
     pub(crate) id: &'a ActorId,
     pub(crate) shard: ShardId,
@@ -99,6 +133,9 @@ pub(crate) struct Request<'a> {
     pub(crate) made: Instant,
     pub(crate) deadline: Instant,
     pub(crate) one_way: bool,
+    pub(crate) persistence: Persistence,
+    /// Whether a limit refused it before.
+    pub(crate) is_retry: bool,
 }
 
 /// Which method, as far as the caller knows it.
@@ -139,20 +176,13 @@ pub struct Peeked {
 }
 
 impl Router {
-    pub(crate) fn new(
-        node: NodeId,
-        kinds: HashMap<&'static str, Arc<dyn Hosted>>,
-        gates: Arc<Gates>,
-        cluster: Cluster,
-        peers: Peers,
-        limits: CallLimits,
-        shards: u32,
-    ) -> Self {
-        let in_flight = AtomicUsize::new(0);
-        let closed = AtomicBool::new(false);
-        let kinds = kinds.into_iter().collect();
-        let inner = Inner { node, shards, kinds, gates, cluster, peers, limits, in_flight, closed };
-        Self(Arc::new(inner))
+    pub(crate) fn new(parts: RouterParts) -> Self {
+        Self(Arc::new(Inner {
+            parts,
+            unopened: Unopened::default(),
+            in_flight: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        }))
     }
 
     pub(crate) fn downgrade(&self) -> WeakRouter {
@@ -188,6 +218,15 @@ impl Router {
 
     pub(crate) fn limits(&self) -> &CallLimits {
         &self.0.limits
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
+    }
+
+    /// Forgets peers that are gone, for as long as it is polled.
+    pub(crate) async fn tidy(&self) {
+        self.0.peers.tidy().await;
     }
 
     /// Makes no call any more: new ones, and those that wait for an owner, are refused.
@@ -261,10 +300,8 @@ impl Router {
         poll_fn(poll_budget).await;
         // It may have let others go first.
         request.made = Instant::now();
-        match poll_fn(|cx| Poll::Ready(self.begin(&mut request, package, cx))).await {
-            Begun::Answered(answer) => answer,
-            Begun::UnderWay(begun) => self.go_on(request, package, begun).await,
-        }
+        let begun = poll_fn(|cx| Poll::Ready(self.begin(&mut request, package, cx))).await;
+        self.end(request, package, begun).await
     }
 
     /// Begins a call: if its actor is here and free, and the turn doesn't wait, that is all there is
@@ -294,7 +331,8 @@ impl Router {
         let max = self.0.limits.calls_in_flight_max;
         if self.0.in_flight.load(Ordering::Relaxed) >= max {
             let message = format!("{max} calls are under way on this node");
-            return Begun::failed(Failure::new(FailureCode::Overloaded, message));
+            let hint = about(HINT_DEFAULT);
+            return Begun::failed(self.0.refusals.refuse(Limit::Node, message, hint));
         }
         if request.deadline <= request.made {
             let message = "the deadline passed before the call was made";
@@ -309,10 +347,11 @@ impl Router {
         if self.0.closed.load(Ordering::SeqCst) && !matches!(here, Some(Tried::Waits(_))) {
             return Begun::failed(stopping());
         }
-        let tried = here.unwrap_or_else(|| self.attempt_there(request, chain.as_deref(), package));
-        match tried {
+        let mut trail = Trail::new(if request.is_retry { Cause::Settled } else { Cause::First });
+        let there = || self.attempt_there(request, chain.as_deref(), package, &mut trail);
+        match here.unwrap_or_else(there) {
             Tried::Over(Attempt::Final(answer)) => Begun::Answered(answer),
-            tried => Begun::UnderWay(UnderWay { chain, tried, _counted: counted }),
+            tried => Begun::UnderWay(UnderWay { chain, tried, trail, _counted: counted }),
         }
     }
 
@@ -323,14 +362,23 @@ impl Router {
         package: &mut dyn Package,
         begun: UnderWay,
     ) -> Answer {
-        let UnderWay { chain, tried, _counted } = begun;
+        let UnderWay { chain, tried, mut trail, _counted } = begun;
         let chain = chain.as_ref();
-        // Most calls find their way at once; only one that did not listens for changes.
-        if let Attempt::Final(answer) = tried.outcome(request.deadline, package).await {
-            return answer;
+        if matches!(tried, Tried::Waits(_)) && !request.is_retry {
+            self.0.retries.budget.deposit();
         }
+        // Most calls find their way at once; only one that did not listens for changes.
+        let mut last = match self.outcome(tried, &request, package, &mut trail).await {
+            Attempt::Final(answer) => return answer,
+            Attempt::Again(failure) => Some(failure),
+            Attempt::Withheld => None,
+        };
+        trail.cause = Cause::Look;
         let mut pause = RETRY_PAUSE_FIRST;
         loop {
+            if let (Persistence::Once, Some(failure)) = (request.persistence, &last) {
+                return failed(failure.clone());
+            }
             if self.0.closed.load(Ordering::Acquire) {
                 return failed(stopping());
             }
@@ -338,16 +386,28 @@ impl Router {
             // Enabled before the attempt, so that a change during it is not missed.
             let mut changed = pin!(self.0.cluster.routes().changed(request.shard));
             changed.as_mut().enable();
+            let mut back = pin!(self.0.peers.back());
+            back.as_mut().enable();
             request.made = Instant::now();
-            let failure = match self.attempt(&request, chain, package).await {
+            let mut rest = pause.mul_f64(0.5 + fastrand::f64());
+            match self.attempt(&request, chain, package, &mut trail).await {
                 Attempt::Final(answer) => return answer,
-                Attempt::Again(failure) => failure,
-            };
-            let again_at = Instant::now() + pause.mul_f64(0.5 + fastrand::f64());
+                Attempt::Again(failure) => {
+                    rest = rest.max(failure.retry_after().unwrap_or_default().min(RETRY_HINT_MAX));
+                    last = Some(failure);
+                }
+                Attempt::Withheld => {}
+            }
             pause = RETRY_PAUSE_MAX.min(pause * 2);
-            let _ = timeout_at(again_at.min(request.deadline), changed).await;
+            let until = request.deadline.min(Instant::now() + rest);
+            trail.cause = tokio::select! {
+                biased;
+                () = changed => Cause::Change,
+                () = back => Cause::Time,
+                () = sleep_until(until) => Cause::Time,
+            };
             if Instant::now() >= request.deadline {
-                return failed(out_of_time(&failure));
+                return failed(out_of_time(last.as_ref()));
             }
         }
     }
@@ -396,6 +456,7 @@ impl Begun {
 pub(crate) struct UnderWay {
     chain: Option<Arc<Chain>>,
     tried: Tried,
+    trail: Trail,
     _counted: InFlight,
 }
 
@@ -406,9 +467,15 @@ impl UnderWay {
     }
 
     /// The answer of the other node; `None` if the call must be tried again.
-    pub(crate) fn poll_there(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Answer>> {
+    pub(crate) fn poll_there(
+        &mut self,
+        router: &Router,
+        request: &Request<'_>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Answer>> {
         let Tried::There(reply) = &mut self.tried else { return Poll::Ready(None) };
-        match Attempt::of_another_node(ready!(Pin::new(reply).poll(cx))) {
+        let answer = ready!(Pin::new(reply).poll(cx));
+        match router.outcome_there(answer, request.shard, &mut self.trail) {
             Attempt::Final(answer) => Poll::Ready(Some(answer)),
             again => {
                 self.tried = Tried::Over(again);
@@ -445,8 +512,11 @@ fn stopping() -> Failure {
     Failure::new(FailureCode::Stopping, "this node has stopped")
 }
 
-fn out_of_time(last: &Failure) -> Failure {
-    let message = format!("the deadline passed before the call could run; at last: {last}");
+fn out_of_time(last: Option<&Failure>) -> Failure {
+    let mut message = "the deadline passed before the call could run".to_owned();
+    if let Some(last) = last {
+        message = format!("{message}; at last: {last}");
+    }
     Failure::new(FailureCode::Timeout, message)
 }
 

@@ -37,7 +37,7 @@ impl From<CallError<Self>> for Refusal {
 }
 
 impl From<Failure> for Refusal {
-    fn from(Failure { code, message, may_have_run }: Failure) -> Self {
+    fn from(Failure { code, message, may_have_run, .. }: Failure) -> Self {
         let code = code.to_string();
         Self::Next { code, message, may_have_run }
     }

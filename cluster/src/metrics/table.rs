@@ -191,6 +191,17 @@ table! {
         "How often a gate was held for longer than allowed, and taken away from its holder.";
     GATE_PERMITS_REVOKED: Counter "greenroom_gate_permits_revoked_total" [] Count
         "Permits of turns that overran a handoff's drain deadline: their replies are refused.";
+    CALLS_REFUSED: Counter "greenroom_calls_refused_total"
+        ["limit" = "mailbox, kind, node, connection, gateway, gateway_rate, client_rate"] Count
+        "Calls refused at once because there were too many: that wait for one actor, of a kind that wait or run on, under way that were made on the node, under way of one peer's link, HTTP calls at a time, HTTP calls in a span of time of everybody and of one client.";
+    RETRIES: Counter "greenroom_call_retries_total" ["reason" = "change, grace, time, overload"] Count
+        "Calls that surely did not run and were sent once more: because the shard's route or gate changed or its owner is back, because a new owner may still be opening the gate, because time passed, because a limit may have room again. The last two are paid for from the budget.";
+    RETRIES_WITHHELD: Counter "greenroom_call_retries_withheld_total" [] Count
+        "How often a retry was due and not sent because the budget was empty; the call waits on.";
+    PEER_BREAKER: Gauge "greenroom_peer_breaker" ["peer" = "node that calls are for"] Count
+        "Whether links to the peer are tried: 1 while one attempt is made for all (half-open), 2 while none is made (open). Peers with which all is well are left out of `/metrics`, and 0 for other recorders.";
+    BREAKER_OPENINGS: Counter "greenroom_peer_breaker_openings_total" [] Count
+        "How often so many links to a peer failed in a row that the node began to leave it alone.";
     SHARD_ACTIVATIONS: Gauge "greenroom_shard_activations" ["shard" = "number of one of the 10 fullest shards"] Count
         "Actors in memory in the 10 shards of the cluster that have the most, as reported to the leader. Leader only; other shards are left out of `/metrics`, and 0 for other recorders.";
 }

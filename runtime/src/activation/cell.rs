@@ -24,6 +24,7 @@ use crate::actor::{Actor, DeactivateReason};
 use crate::ambient::{Home, InlinePlace, with_caller};
 use crate::failure::FailureCode;
 use crate::interface::{Access, Dispatch};
+use crate::overload::{HINT_DEFAULT, Limit, Place, about, half_of};
 use crate::router::Router;
 
 /// How many turns of one actor run in a row before others on the same thread get their chance.
@@ -82,6 +83,10 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         cx: &mut TaskContext<'_>,
         later: &mut dyn Later,
     ) -> Result<Submitted, Box<Moved<'a>>> {
+        // Before the turn starts: once it was polled it can't be refused.
+        if self.shared.crowd.len() >= self.shared.options.calls_waiting_max {
+            return Ok(Submitted::Answered(self.refused(Limit::Kind, job, &permit)));
+        }
         // Dropped when the lock is free again: what users' types do when dropped is theirs.
         let mut abandoned = Vec::new();
         let mut mailbox = self.mailbox.lock();
@@ -95,14 +100,39 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
             Admission::Wait => {
                 let permit = permit.into_owned(&self.shared.gates);
                 let (reply, submitted) = way_back(job.one_way, later);
-                mailbox.wait(Queued { job, permit, reply });
+                let place = self.shared.crowd.enter();
+                mailbox.wait(Queued { job, permit, reply, place });
                 Ok(submitted)
+            }
+            Admission::Full => {
+                drop(mailbox);
+                Ok(Submitted::Answered(self.refused(Limit::Mailbox, job, &permit)))
             }
             Admission::Refused(failure) => {
                 Ok(Submitted::Answered(Answer::Bounced(failure, job.arguments)))
             }
             Admission::Gone => Err(Box::new(Moved { job, permit })),
         }
+    }
+
+    /// Gives a call back that there is no room for.
+    #[cold]
+    fn refused(&self, limit: Limit, job: Job, permit: &Permit<'_>) -> Answer {
+        let Shared { options, refusals, .. } = &*self.shared;
+        let turn = self.shared.tally(permit.shard()).mean();
+        let (message, hint) = match limit {
+            Limit::Mailbox => {
+                let max = options.mailbox_len_max;
+                let message = format!("{max} calls wait in the mailbox of {}", self.id);
+                (message, half_of(max, turn))
+            }
+            _ => {
+                let (max, kind) = (options.calls_waiting_max, self.id.kind());
+                let message = format!("{max} calls of kind `{kind}` wait or run on this node");
+                (message, about(turn.unwrap_or(HINT_DEFAULT)))
+            }
+        };
+        Answer::Bounced(refusals.refuse(limit, message, hint), job.arguments)
     }
 
     /// Polls the turn once here; hands it to the executor if it waits, or if the stack is deep.
@@ -162,8 +192,9 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     ) -> Submitted {
         let (reply, submitted) = way_back(one_way, later);
         let cell = Arc::clone(self);
+        let place = self.shared.crowd.enter();
         self.shared.runtime.spawn(async move {
-            let next = cell.finish(&mut turn, reply).await;
+            let next = cell.finish(&mut turn, reply, place).await;
             drop(turn);
             cell.run_on(next).await;
         });
@@ -186,12 +217,15 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         &self,
         mut turn: impl Future<Output = Ran<A>> + Unpin,
         reply: Replier,
+        place: Place,
     ) -> Vec<Start<A>> {
         let (answer, next) =
             poll_fn(|cx| with_caller(reply.is_gone(), || Pin::new(&mut turn).poll(cx))).await;
         if let (Answer::Bounced(failure, _), Replier::Nobody) = (&answer, &reply) {
             tracing::warn!(kind = self.id.kind(), %failure, "a one-way call was dropped");
         }
+        // Whoever has the answer finds the place free.
+        drop(place);
         reply.send(answer);
         next
     }
@@ -207,9 +241,9 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         for number in 1.. {
             let Some(Start { queued, with }) = starts.pop() else { return };
             self.spawn_all(starts);
-            let Queued { job, permit, reply } = queued;
+            let Queued { job, permit, reply, place } = queued;
             let turn = pin!(turn(permit.hand_to(Arc::clone(&self)), job, with));
-            starts = self.finish(turn, reply).await;
+            starts = self.finish(turn, reply, place).await;
             if number % TURNS_IN_A_ROW_MAX == 0 {
                 tokio::task::yield_now().await;
             }

@@ -24,6 +24,7 @@ use super::turn::{Job, Later, Submitted};
 use crate::actor::{Actor, DeactivateReason};
 use crate::interface::{Dispatch, InterfaceSpec};
 use crate::load::{Counted, Counts, Tally};
+use crate::overload::{Crowd, Refusals};
 use crate::router::{Router, WeakRouter};
 
 /// Most actors of a shard that are deactivated at the same time.
@@ -40,6 +41,8 @@ pub(crate) struct KindOptions {
     pub(crate) idle_timeout: Duration,
     /// Most calls that wait for one actor.
     pub(crate) mailbox_len_max: usize,
+    /// Most calls of the kind that wait, or run on after their first poll.
+    pub(crate) calls_waiting_max: usize,
     /// How long an activation or a deactivation may take.
     pub(crate) activation_timeout: Duration,
 }
@@ -49,6 +52,7 @@ impl Default for KindOptions {
         Self {
             idle_timeout: Duration::from_secs(300),
             mailbox_len_max: 1024,
+            calls_waiting_max: 262_144,
             activation_timeout: Duration::from_secs(10),
         }
     }
@@ -64,6 +68,9 @@ pub(super) struct Shared<A, I> {
     pub(super) right: Arc<RightToRun>,
     pub(super) gates: Arc<Gates>,
     router: Arc<OnceLock<WeakRouter>>,
+    pub(super) refusals: Arc<Refusals>,
+    /// Calls that wait, or run on after their first poll.
+    pub(super) crowd: Arc<Crowd>,
     active: AtomicUsize,
     /// By number within the kind's group.
     shards: Box<[Slot<A, I>]>,
@@ -196,6 +203,7 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
         right: Arc<RightToRun>,
         gates: Arc<Gates>,
         router: Arc<OnceLock<WeakRouter>>,
+        refusals: Arc<Refusals>,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -205,6 +213,8 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
                 right,
                 gates,
                 router,
+                refusals,
+                crowd: Arc::default(),
                 active: AtomicUsize::new(0),
                 shards: (0..shards).map(|_| Slot::default()).collect(),
                 group: OnceLock::new(),

@@ -54,6 +54,8 @@ pub(super) enum Admission<A> {
     Start(With<A>),
     /// It may [wait](Mailbox::wait).
     Wait,
+    /// As many wait as may.
+    Full,
     Refused(Failure),
     /// The cell has left the directory: look the actor up again.
     Gone,
@@ -106,8 +108,7 @@ impl<A> Mailbox<A> {
             }
         }
         if self.waiting.len() >= waiting_max {
-            let message = format!("{waiting_max} calls wait in the mailbox of {id}");
-            return Admission::Refused(Failure::new(FailureCode::Overloaded, message));
+            return Admission::Full;
         }
         Admission::Wait
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::ambient::Chain;
 use crate::failure::{Failure, FailureCode};
 use crate::interface::Access;
+use crate::overload::Place;
 use crate::payload::{Arguments, Outcome};
 
 /// What comes back from an actor's cell.
@@ -154,6 +155,8 @@ pub(crate) struct Queued {
     /// Held until the turn has ended, so that the shard doesn't move under it.
     pub(crate) permit: OwnedPermit,
     pub(crate) reply: Replier,
+    /// Among the calls of its kind, until it is answered.
+    pub(crate) place: Place,
 }
 
 impl Queued {

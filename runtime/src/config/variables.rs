@@ -13,6 +13,7 @@ use greenroom_core::NodeId;
 use serde::Deserialize;
 
 use super::{Config, ConfigError};
+use crate::gateway::GatewayLimits;
 use crate::router::CallLimits;
 use reader::Reader;
 
@@ -60,6 +61,14 @@ pub(super) struct Variables {
     calls_per_peer_max: Option<String>,
     payload_bytes_max: Option<String>,
     peer_streams: Option<String>,
+    retry_percent: Option<String>,
+    retries_per_second_min: Option<String>,
+    gateway_calls_max: Option<String>,
+    gateway_rate: Option<String>,
+    gateway_burst: Option<String>,
+    gateway_client_rate: Option<String>,
+    gateway_client_burst: Option<String>,
+    gateway_client_header: Option<String>,
 }
 
 /// The names of all settings, without prefix.
@@ -105,6 +114,14 @@ const KNOWN: &[&str] = &[
     "calls_per_peer_max",
     "payload_bytes_max",
     "peer_streams",
+    "retry_percent",
+    "retries_per_second_min",
+    "gateway_calls_max",
+    "gateway_rate",
+    "gateway_burst",
+    "gateway_client_rate",
+    "gateway_client_burst",
+    "gateway_client_header",
     // Read by the command, which may share an environment with a node.
     "node",
 ];
@@ -163,6 +180,30 @@ impl Variables {
                 self.payload_bytes_max,
                 defaults.limits.payload_bytes_max,
             ),
+            retry_percent: reader.number(
+                "RETRY_PERCENT",
+                self.retry_percent,
+                defaults.limits.retry_percent,
+            ),
+            retries_per_s_min: reader.number(
+                "RETRIES_PER_SECOND_MIN",
+                self.retries_per_second_min,
+                defaults.limits.retries_per_s_min,
+            ),
+        };
+        let gateway = GatewayLimits {
+            calls_max: reader.number(
+                "GATEWAY_CALLS_MAX",
+                self.gateway_calls_max,
+                defaults.gateway.calls_max,
+            ),
+            rate: reader.rate("GATEWAY_RATE", self.gateway_rate, self.gateway_burst),
+            client_rate: reader.rate(
+                "GATEWAY_CLIENT_RATE",
+                self.gateway_client_rate,
+                self.gateway_client_burst,
+            ),
+            client_header: self.gateway_client_header,
         };
         let config = Config {
             cluster: self.cluster.unwrap_or(defaults.cluster),
@@ -275,6 +316,7 @@ impl Variables {
             ),
             limits,
             peer_streams: reader.number("PEER_STREAMS", self.peer_streams, defaults.peer_streams),
+            gateway,
         };
         reader.finish()?;
         config.checked()

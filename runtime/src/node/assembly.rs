@@ -26,11 +26,12 @@ use crate::gateway;
 use crate::interface::InterfaceSpec;
 use crate::kind::{Host, Kind};
 use crate::metrics;
+use crate::overload::Refusals;
 use crate::peer::{
     FRAME_BYTES_MAX, Identity, InspectService, ORDER_BYTES_MAX, OperateService, PeerService, Peers,
     Reporter, Serving, topology,
 };
-use crate::router::{Router, WeakRouter};
+use crate::router::{Income, Retries, Router, RouterParts, WeakRouter};
 
 /// Puts a node together and starts it.
 pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, NodeError> {
@@ -63,19 +64,30 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
         Cluster::start(options, Arc::clone(&gates), activations.clone() as Arc<_>).await?;
     // The kinds need the node's right to run, which only the cluster gives. No gate is open
     // yet to let a call in: that takes a claim, and the claim a registration.
-    let hosted = host(kinds, &config, &cluster, &gates, &late);
+    let refusals = Arc::new(Refusals::of(&config.node));
+    let hosted = host(kinds, &config, &cluster, &gates, &late, &refusals);
     activations.fill(hosted.values().cloned().collect());
     let identity = Identity { cluster: config.cluster.clone(), node: config.node.to_string() };
-    let peers = Peers::new(identity.clone(), config.limits.payload_bytes_max, config.peer_streams);
-    let router = Router::new(
-        config.node.clone(),
-        hosted,
-        Arc::clone(&gates),
-        cluster.clone(),
-        peers,
-        config.limits,
-        config.shards,
+    let income =
+        Income { percent: config.limits.retry_percent, per_s_min: config.limits.retries_per_s_min };
+    let retries = Arc::new(Retries::of(&config.node, income));
+    let peers = Peers::new(
+        identity.clone(),
+        config.limits.payload_bytes_max,
+        config.peer_streams,
+        Arc::clone(&retries),
     );
+    let router = Router::new(RouterParts {
+        node: config.node.clone(),
+        shards: config.shards,
+        kinds: hosted.into_iter().collect(),
+        gates: Arc::clone(&gates),
+        cluster: cluster.clone(),
+        peers,
+        limits: config.limits,
+        refusals: Arc::clone(&refusals),
+        retries,
+    });
     let _ = late.set(router.downgrade());
     let (serving, is_serving) = watch::channel(Serving::Open);
     let (http_serving, _) = watch::channel(true);
@@ -101,7 +113,7 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
         serving.subscribe(),
     ));
     if let Some(listener) = http_listener {
-        let routes = gateway::routes(router.clone(), cluster.clone());
+        let routes = gateway::routes(router.clone(), cluster.clone(), &config.gateway, refusals);
         servers.http.spawn(serve_http(listener, routes, http_serving.subscribe()));
     }
     let mut background = JoinSet::new();
@@ -111,6 +123,8 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
     background.spawn(async move { match gates.watch_holds().await {} });
     background.spawn(metrics::follow(config.node.clone(), activations.all()));
     background.spawn(reporter.run());
+    let tidied = router.clone();
+    background.spawn(async move { tidied.tidy().await });
     let parts = Parts {
         config,
         router,
@@ -141,6 +155,7 @@ fn host(
     cluster: &Cluster,
     gates: &Arc<Gates>,
     late: &Arc<OnceLock<WeakRouter>>,
+    refusals: &Arc<Refusals>,
 ) -> HashMap<&'static str, Arc<dyn Hosted>> {
     let hosted = kinds.into_iter().map(|kind| {
         let spec: &'static InterfaceSpec = kind.spec();
@@ -149,6 +164,7 @@ fn host(
             right: Arc::clone(cluster.right()),
             gates: Arc::clone(gates),
             router: Arc::clone(late),
+            refusals: Arc::clone(refusals),
         };
         (spec.kind, kind.into_hosted(host))
     });

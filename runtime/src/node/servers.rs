@@ -1,5 +1,6 @@
 //! The ports of a node.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use greenroom_proto::v1::inspect_server::InspectServer;
@@ -49,6 +50,8 @@ pub(super) async fn serve_http(
     let until_stopped = async move {
         let _ = serving.wait_for(|serving| !serving).await;
     };
+    // The gateway tells clients apart by their addresses.
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, routes).with_graceful_shutdown(until_stopped).await;
     if let Err(error) = served {
         tracing::error!(%error, "the HTTP gateway ended");

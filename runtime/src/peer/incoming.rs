@@ -15,6 +15,7 @@ use super::parts::{Parts, TooLarge};
 use super::wire;
 use crate::activation::{Answer, Hosted, Job, Later, Name, Replier, Submitted};
 use crate::failure::{Failure, FailureCode};
+use crate::overload::{HINT_DEFAULT, Limit, about};
 use crate::payload::Arguments;
 use crate::router::{Router, failed, unknown_kind, unknown_method};
 
@@ -112,7 +113,9 @@ impl Incoming {
         let busy = self.answers.waiting();
         if busy >= self.router.limits().calls_per_peer_max {
             let message = format!("{busy} calls of this peer are under way");
-            return Some(failed(Failure::new(FailureCode::Overloaded, message)));
+            let refusals = self.router.refusals();
+            let refused = refusals.refuse(Limit::Connection, message, about(HINT_DEFAULT));
+            return Some(failed(refused));
         }
         match self.arrival(request, arguments) {
             Ok(Arrival { hosted, name, job, permit }) => {

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
+use super::health::Witness;
 use super::outbox::{FRAME_BYTES_MAX, Frames, Outbox, Writer};
 use super::parts::Parts;
 use super::pending::{Calls, Pending, Reply};
@@ -103,6 +104,8 @@ pub(super) enum Refused {
     Full(String),
     /// It has ended: another one may do.
     Ended,
+    /// It may not be sent now.
+    Withheld,
 }
 
 impl Link {
@@ -129,8 +132,12 @@ impl Link {
         self.state.lock().ended.is_some()
     }
 
-    /// Takes a call.
-    pub(super) fn call(self: &Arc<Self>, call: &PeerCall<'_>) -> Result<Reply, Refused> {
+    /// Takes a call, if there is room for it and `may_be_sent` says so, which is asked last.
+    pub(super) fn call(
+        self: &Arc<Self>,
+        call: &PeerCall<'_>,
+        may_be_sent: impl FnOnce() -> bool,
+    ) -> Result<Reply, Refused> {
         let mut locked = self.state.lock();
         let state = &mut *locked;
         if state.ended.is_some() {
@@ -140,6 +147,9 @@ impl Link {
         if waiting >= CALLS_WAITING_MAX || bytes >= BYTES_WAITING_MAX {
             let message = format!("{waiting} calls of {bytes} bytes wait for {}", self.address);
             return Err(Refused::Full(message));
+        }
+        if !may_be_sent() {
+            return Err(Refused::Withheld);
         }
         let (number, slot, is_next) = state.calls.insert(call.deadline);
         state.taken += 1;
@@ -185,9 +195,9 @@ impl Link {
     /// Serves calls until the link is idle or closed, or the peer can't be reached any more. Callers
     /// that are left are told whether their calls may have run; they decide about another attempt,
     /// which opens a new link.
-    pub(super) async fn run(self: Arc<Self>) {
+    pub(super) async fn run(self: Arc<Self>, witness: Witness) {
         let ended = tokio::select! {
-            ended = self.serve() => ended,
+            ended = self.serve(witness) => ended,
             () = self.watch_deadlines() => Ended::Idle,
         };
         self.end(&ended);
@@ -208,10 +218,18 @@ impl Link {
         }
     }
 
-    async fn serve(self: &Arc<Self>) -> Ended {
+    async fn serve(self: &Arc<Self>, witness: Witness) -> Ended {
         match self.open().await {
-            Ok(answers) => self.read(answers).await,
+            Ok(answers) => {
+                witness.connected();
+                let mut has_answered = false;
+                let ended = self.read(answers, &mut has_answered).await;
+                let broke = matches!(ended, Ended::Broken(_) | Ended::Unread);
+                witness.ended(broke, has_answered);
+                ended
+            }
             Err(reason) => {
+                drop(witness);
                 let ended = Ended::Unreachable(reason);
                 tracing::debug!(address = self.address, "{ended}");
                 ended
@@ -246,16 +264,18 @@ impl Link {
         endpoint.connect().await.map_err(|error| error.to_string())
     }
 
-    async fn read(&self, mut answers: Streaming<Frame>) -> Ended {
+    async fn read(&self, mut answers: Streaming<Frame>, has_answered: &mut bool) -> Ended {
         let mut parts = Parts::new(self.payload_bytes_max);
         let mut patience = pin!(tokio::time::sleep(LAST_ANSWERS_TIMEOUT));
         let mut is_unread = false;
         loop {
             tokio::select! {
                 frame = answers.message() => match frame {
-                    Ok(Some(frame)) => if let Some(ended) = self.take(&frame, &mut parts) {
-                        return ended;
-                    },
+                    Ok(Some(frame)) => {
+                        if let Some(ended) = self.take(&frame, &mut parts, has_answered) {
+                            return ended;
+                        }
+                    }
                     Ok(None) => return Ended::Broken("the owner closed it".to_owned()),
                     Err(status) => return Ended::Broken(status.message().to_owned()),
                 },
@@ -269,13 +289,14 @@ impl Link {
     }
 
     /// Hands out the answers of a frame.
-    fn take(&self, frame: &Frame, parts: &mut Parts) -> Option<Ended> {
+    fn take(&self, frame: &Frame, parts: &mut Parts, has_answered: &mut bool) -> Option<Ended> {
         let mut answered: Vec<(Pending, Answer)> = Vec::new();
         let mut ended = None;
         let mut state = self.state.lock();
         for view in frame.views() {
             match view {
                 Ok(View::Response(response)) => {
+                    *has_answered = true;
                     let call = response.call;
                     let answer = wire::answer(response, frame.bytes(), parts);
                     // A caller that is gone needs no answer.

@@ -171,22 +171,26 @@ pub(crate) fn too_large(what: &str, len: usize, max: usize) -> Failure {
 const MESSAGE_BYTES_MAX: usize = 4096;
 
 fn failure_to_wire(failure: Failure) -> v1::Failure {
-    let Failure { code, mut message, may_have_run } = failure;
+    let retry_after = failure.retry_after().unwrap_or_default();
+    let Failure { code, mut message, may_have_run, .. } = failure;
     message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
-    v1::Failure { code: code.as_str().to_owned(), message, may_have_run }
+    v1::Failure {
+        code: code.as_str().to_owned(),
+        message,
+        may_have_run,
+        retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX),
+    }
 }
 
 fn failure_from_wire(failure: v1::Failure) -> Failure {
-    let v1::Failure { code, message, may_have_run } = failure;
-    match FailureCode::from_str(&code) {
-        Ok(code) => Failure { code, message, may_have_run },
+    let v1::Failure { code, message, may_have_run, retry_after_ms } = failure;
+    let read = match FailureCode::from_str(&code) {
+        Ok(code) => Failure::new(code, message),
         // A newer peer's code: keep its name and its word on whether the call may have run.
-        Err(unknown) => Failure {
-            code: FailureCode::BadReply,
-            message: format!("{unknown}: {message}"),
-            may_have_run,
-        },
-    }
+        Err(unknown) => Failure::new(FailureCode::BadReply, format!("{unknown}: {message}")),
+    };
+    let read = read.with_retry_after(Duration::from_millis(retry_after_ms.into()));
+    if may_have_run { read.that_may_have_run() } else { read }
 }
 
 #[cfg(test)]
@@ -196,15 +200,22 @@ mod tests {
     #[test]
     fn a_failure_survives_the_wire() {
         for code in FailureCode::ALL {
-            let failure = Failure { code: *code, message: "why".into(), may_have_run: true };
-            assert_eq!(failure_from_wire(failure_to_wire(failure.clone())), failure);
+            let failure = Failure::new(*code, "why");
+            let hinting = failure.clone().with_retry_after(Duration::from_millis(70));
+            for failure in [failure.clone(), failure.that_may_have_run(), hinting] {
+                assert_eq!(failure_from_wire(failure_to_wire(failure.clone())), failure);
+            }
         }
+        // A peer's word is no reason to wait for ever.
+        let endless = v1::Failure { retry_after_ms: u32::MAX, ..v1::Failure::default() };
+        let hint = failure_from_wire(endless).retry_after();
+        assert_eq!(hint, Some(Duration::from_secs(3600)));
     }
 
     #[test]
     fn a_newer_peers_code_keeps_its_name() {
-        let failure =
-            v1::Failure { code: "melted".into(), message: "hot".into(), may_have_run: false };
+        let (code, message) = ("melted".into(), "hot".into());
+        let failure = v1::Failure { code, message, ..v1::Failure::default() };
         let read = failure_from_wire(failure);
         assert!(read.message.contains("melted") && read.message.contains("hot"), "{read:?}");
         assert!(!read.may_have_run);

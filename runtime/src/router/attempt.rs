@@ -6,32 +6,57 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use greenroom_cluster::Route;
-use greenroom_core::{ActorId, ShardId};
+use greenroom_core::{ActorId, Epoch, ShardId};
 use greenroom_shardlock::{Permit, Refused};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use super::budget::{Fare, Reason};
 use super::{Method, Package, Request, Router, failed, unknown_kind, unknown_method};
 use crate::activation::{Answer, Job, Later, Name, Replier, Submitted};
 use crate::ambient::Chain;
 use crate::failure::{Failure, FailureCode};
 use crate::payload::{Encoding, Outcome};
-use crate::peer::{PeerCall, Reply, too_large};
+use crate::peer::{PeerCall, Reply, Unsent, too_large};
 
 /// What one attempt came to.
 pub(super) enum Attempt {
     Final(Answer),
     /// Surely did not run, for a reason that may pass.
     Again(Failure),
+    /// Nothing was sent: an owner that refused the call is not asked again yet.
+    Withheld,
 }
 
-impl Attempt {
-    /// What another node's answer means for a call that was sent there.
-    pub(super) fn of_another_node(answer: Answer) -> Self {
-        match answer {
-            Answer::Done(Outcome::Failed(failure)) if may_pass(&failure) => Self::Again(failure),
-            answer => Self::Final(answer),
-        }
+/// Why an attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It is the first, and none of a call that was refused before.
+    First,
+    /// It is the first after one that was paid for.
+    Settled,
+    /// Something may have changed since the last look.
+    Look,
+    /// The shard's route or gate has changed, or an owner that refused calls answers again.
+    Change,
+    /// Time has passed.
+    Time,
+}
+
+/// What a call has tried.
+#[derive(Debug)]
+pub(super) struct Trail {
+    pub(super) cause: Cause,
+    /// The last epoch under which another node was to answer the call.
+    tried: Option<Epoch>,
+    /// Whether that node refused it. One that can't be reached did not: no retry hammers it, because
+    /// only few links are tried ([`crate::peer`]).
+    refused: bool,
+}
+
+impl Trail {
+    pub(super) fn new(cause: Cause) -> Self {
+        Self { cause, tried: None, refused: false }
     }
 }
 
@@ -47,15 +72,6 @@ pub(super) enum Tried {
 impl Tried {
     fn failed(failure: Failure) -> Self {
         Self::Over(Attempt::Final(failed(failure)))
-    }
-
-    /// Waits for what becomes of it.
-    pub(super) async fn outcome(self, deadline: Instant, package: &mut dyn Package) -> Attempt {
-        match self {
-            Self::Over(attempt) => attempt,
-            Self::Waits(answer) => wait_here(answer, deadline, package).await,
-            Self::There(reply) => Attempt::of_another_node(reply.await),
-        }
     }
 }
 
@@ -77,11 +93,54 @@ impl Router {
         request: &Request<'_>,
         chain: Option<&Arc<Chain>>,
         package: &mut dyn Package,
+        trail: &mut Trail,
     ) -> Attempt {
         let here = poll_fn(|cx| Poll::Ready(self.attempt_here(request, chain, package, cx))).await;
         let chain = chain.map(|chain| &**chain);
-        let tried = here.unwrap_or_else(|| self.attempt_there(request, chain, package));
-        tried.outcome(request.deadline, package).await
+        let tried = here.unwrap_or_else(|| self.attempt_there(request, chain, package, trail));
+        self.outcome(tried, request, package, trail).await
+    }
+
+    /// Waits for what becomes of an attempt.
+    pub(super) async fn outcome(
+        &self,
+        tried: Tried,
+        request: &Request<'_>,
+        package: &mut dyn Package,
+        trail: &mut Trail,
+    ) -> Attempt {
+        match tried {
+            Tried::Over(attempt) => attempt,
+            Tried::Waits(answer) => wait_here(answer, request.deadline, package).await,
+            Tried::There(reply) => self.outcome_there(reply.await, request.shard, trail),
+        }
+    }
+
+    /// What another node's answer means for a call that was sent there.
+    pub(super) fn outcome_there(
+        &self,
+        answer: Answer,
+        shard: ShardId,
+        trail: &mut Trail,
+    ) -> Attempt {
+        let Some(epoch) = trail.tried else { return Attempt::Final(answer) };
+        match answer {
+            Answer::Done(Outcome::Failed(failure)) if may_pass(&failure) => {
+                trail.refused = failure.code != FailureCode::Unreachable;
+                if failure.code == FailureCode::NotOwner {
+                    self.0.unopened.refused(shard, epoch, Instant::now());
+                }
+                Attempt::Again(failure)
+            }
+            answer => {
+                let failed = matches!(answer, Answer::Done(Outcome::Failed(_)));
+                if !failed && self.0.unopened.answered(shard, epoch) {
+                    // Those who wait for it need not wait for their time.
+                    self.0.cluster.routes().notify(shard);
+                }
+                Attempt::Final(answer)
+            }
+        }
     }
 
     /// Gives the call to its actor, if that is here; `None` if its shard is not open here now.
@@ -170,11 +229,18 @@ impl Router {
         request: &Request<'_>,
         chain: Option<&Chain>,
         package: &dyn Package,
+        trail: &mut Trail,
     ) -> Tried {
         match self.0.cluster.routes().route(request.shard) {
             Some(route) if route.owner.life.node != self.0.node => {
+                let Some(fare) = self.fare(request.shard, trail, &route) else {
+                    return Tried::Over(Attempt::Withheld);
+                };
                 with_scratch(|arguments| match package.for_another_node(arguments) {
-                    Some(Ok(encoding)) => self.send(request, chain, &route, encoding, arguments),
+                    Some(Ok(encoding)) => {
+                        let call = peer_call(request, chain, &route, encoding, arguments);
+                        self.send(&call, &route, fare, trail)
+                    }
                     Some(Err(failure)) => Tried::failed(failure),
                     None => Tried::failed(lost_arguments()),
                 })
@@ -186,35 +252,65 @@ impl Router {
         }
     }
 
-    fn send(
-        &self,
-        request: &Request<'_>,
-        chain: Option<&Chain>,
-        route: &Route,
-        encoding: Encoding,
-        arguments: &[u8],
-    ) -> Tried {
+    fn send(&self, call: &PeerCall<'_>, route: &Route, fare: Fare, trail: &mut Trail) -> Tried {
         let max = self.0.limits.payload_bytes_max;
-        if arguments.len() > max {
-            return Tried::failed(too_large("call", arguments.len(), max));
+        if call.arguments.len() > max {
+            return Tried::failed(too_large("call", call.arguments.len(), max));
         }
-        let call = PeerCall {
-            id: request.id,
-            shard: request.shard,
-            method: request.method.name(),
-            encoding,
-            arguments,
-            now: request.made,
-            deadline: request.deadline,
-            one_way: request.one_way,
-            epoch: route.epoch,
-            chain,
-        };
-        match self.0.peers.call(&route.owner, &call) {
+        let sent = self.0.peers.call(&route.owner, call, fare);
+        if let Err(Unsent::Withheld) = sent {
+            self.0.retries.withheld();
+            return Tried::Over(Attempt::Withheld);
+        }
+        (trail.tried, trail.refused) = (Some(route.epoch), false);
+        match sent {
             Ok(reply) => Tried::There(reply),
-            // Nothing of it was sent.
-            Err(failure) => Tried::Over(Attempt::Again(failure)),
+            Err(Unsent::Failed(failure)) => Tried::Over(Attempt::Again(failure)),
+            Err(Unsent::Withheld) => Tried::Over(Attempt::Withheld),
         }
+    }
+
+    /// What it costs to send a call to this owner; `None` if it was asked just now.
+    ///
+    /// What is sent because something changed is free, so that no planned move fails calls, however
+    /// sick the cluster is otherwise. What is sent because time has passed is paid for: the
+    /// owner refused the same call under the same epoch.
+    fn fare(&self, shard: ShardId, trail: &Trail, route: &Route) -> Option<Fare> {
+        let same = trail.tried == Some(route.epoch);
+        Some(match trail.cause {
+            Cause::First => Fare::First,
+            Cause::Settled => Fare::Settled,
+            Cause::Look if same => return None,
+            Cause::Time if same && trail.refused => {
+                if self.0.unopened.is_free(shard, route.epoch, Instant::now()) {
+                    Fare::Free(Reason::Grace)
+                } else {
+                    Fare::Paid(Reason::Time)
+                }
+            }
+            Cause::Look | Cause::Change | Cause::Time => Fare::Free(Reason::Change),
+        })
+    }
+}
+
+fn peer_call<'a>(
+    request: &'a Request<'_>,
+    chain: Option<&'a Chain>,
+    route: &Route,
+    encoding: Encoding,
+    arguments: &'a [u8],
+) -> PeerCall<'a> {
+    PeerCall {
+        id: request.id,
+        shard: request.shard,
+        method: request.method.name(),
+        encoding,
+        arguments,
+        now: request.made,
+        deadline: request.deadline,
+        one_way: request.one_way,
+        epoch: route.epoch,
+        chain,
     }
 }
 

@@ -6,6 +6,7 @@ use greenroom_core::Labels;
 use greenroom_core::planner::Strategy;
 
 use crate::config::{ConfigError, Token};
+use crate::gateway::Rate;
 
 /// Reads values and gathers all complaints, so that an operator mends them in one go.
 #[derive(Default)]
@@ -63,6 +64,34 @@ impl Reader {
                 Strategy::Count
             }
         }
+    }
+
+    /// A rate such as `100/s`, with how many may come at a time; those of one second unless told.
+    pub(super) fn rate(
+        &mut self,
+        name: &str,
+        text: Option<String>,
+        burst: Option<String>,
+    ) -> Option<Rate> {
+        let burst_name = name.replace("RATE", "BURST");
+        let text = text.filter(|text| text.trim() != "off");
+        let Some(text) = text else {
+            if burst.is_some() {
+                self.complain(format!(
+                    "GREENROOM_{burst_name} says nothing while GREENROOM_{name} is off"
+                ));
+            }
+            return None;
+        };
+        let Some(mut rate) = Rate::parse(text.trim()) else {
+            self.complain(format!(
+                "GREENROOM_{name} must be off or calls in a span of time, such as 100/s, 30/m or \
+                 1000/h, got {text:?}"
+            ));
+            return None;
+        };
+        rate.burst = self.number(&burst_name, burst, rate.burst);
+        Some(rate)
     }
 
     pub(super) fn labels(&mut self, name: &str, text: Option<String>) -> Labels {
