@@ -43,6 +43,13 @@ pub async fn get(node: SocketAddr, path: &str) -> Answer {
     request(node, "GET", path, "", b"").await
 }
 
+/// The value of a series in what `/metrics` shows; `None` when it isn't there.
+pub async fn metric(node: SocketAddr, series: &str) -> Option<f64> {
+    let answer = exchange(node, "GET", "/metrics", "", b"").await;
+    let line = answer.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.map(|value| value.parse().expect("a number"))
+}
+
 /// Any request; `headers` are whole lines, each ended by CR LF.
 pub async fn request(
     node: SocketAddr,
@@ -51,6 +58,10 @@ pub async fn request(
     headers: &str,
     body: &[u8],
 ) -> Answer {
+    read(&exchange(node, verb, path, headers, body).await)
+}
+
+async fn exchange(node: SocketAddr, verb: &str, path: &str, headers: &str, body: &[u8]) -> String {
     let exchange = async {
         let mut stream = TcpStream::connect(node).await.expect("the gateway listens");
         let len = body.len();
@@ -65,7 +76,7 @@ pub async fn request(
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8(answer).expect("the gateway answers in UTF-8")
     };
-    read(&within("an HTTP exchange", exchange).await)
+    within("an HTTP exchange", exchange).await
 }
 
 fn read(answer: &str) -> Answer {

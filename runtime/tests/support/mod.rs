@@ -8,6 +8,7 @@ pub mod http;
 pub mod ledger;
 pub mod operator;
 pub mod probe;
+pub mod proxy;
 
 use std::pin::Pin;
 use std::time::Duration;
