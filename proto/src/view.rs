@@ -28,6 +28,14 @@ mod number {
         pub(crate) const EPOCH: u64 = 9;
         pub(crate) const CHAIN: u64 = 10;
         pub(crate) const TRACEPARENT: u64 = 11;
+        pub(crate) const TRACESTATE: u64 = 12;
+        pub(crate) const CONTEXT: u64 = 13;
+    }
+
+    /// Of an entry of a map.
+    pub(super) mod entry {
+        pub(crate) const KEY: u64 = 1;
+        pub(crate) const VALUE: u64 = 2;
     }
 
     pub(super) mod response {
@@ -64,6 +72,9 @@ pub struct Request<'a> {
     pub epoch: u64,
     pub chain: Vec<&'a str>,
     pub traceparent: &'a str,
+    pub tracestate: &'a str,
+    /// Pairs of key and value; of two with the same key the last one counts.
+    pub context: Vec<(&'a str, &'a str)>,
 }
 
 /// The message `Response`.
@@ -166,10 +177,35 @@ fn request(bytes: &[u8]) -> Result<Request<'_>, Malformed> {
             field::EPOCH => request.epoch = value.number()?,
             field::CHAIN => request.chain.push(value.text()?),
             field::TRACEPARENT => request.traceparent = value.text()?,
+            field::TRACESTATE => request.tracestate = value.text()?,
+            field::CONTEXT => request.context.push(entry(value.bytes()?)?),
             _ => {}
         }
     }
     Ok(request)
+}
+
+fn entry(bytes: &[u8]) -> Result<(&str, &str), Malformed> {
+    let mut entry = ("", "");
+    for read in Fields(bytes) {
+        match read? {
+            (number::entry::KEY, value) => entry.0 = value.text()?,
+            (number::entry::VALUE, value) => entry.1 = value.text()?,
+            _ => {}
+        }
+    }
+    Ok(entry)
+}
+
+/// Length of a text field, which is left out when it is empty.
+fn text_len(field: u64, text: &str) -> usize {
+    if text.is_empty() { 0 } else { bytes_len(field, text.len()) }
+}
+
+fn put_text(out: &mut BytesMut, field: u64, text: &str) {
+    if !text.is_empty() {
+        put_bytes(out, field, text.as_bytes());
+    }
 }
 
 fn response(bytes: &[u8]) -> Result<Response<'_>, Malformed> {
@@ -245,6 +281,7 @@ pub fn put_request(out: &mut BytesMut, request: &Request<'_>) {
         (field::METHOD, request.method.as_bytes()),
         (field::ARGUMENTS, request.arguments),
         (field::TRACEPARENT, request.traceparent.as_bytes()),
+        (field::TRACESTATE, request.tracestate.as_bytes()),
     ];
     let numbers = [
         (field::CALL, request.call),
@@ -256,7 +293,12 @@ pub fn put_request(out: &mut BytesMut, request: &Request<'_>) {
     let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
     let len = texts.clone().map(|(field, text)| bytes_len(field, text.len())).sum::<usize>()
         + numbers.iter().map(|(field, number)| number_len(*field, *number)).sum::<usize>()
-        + request.chain.iter().map(|actor| bytes_len(field::CHAIN, actor.len())).sum::<usize>();
+        + request.chain.iter().map(|actor| bytes_len(field::CHAIN, actor.len())).sum::<usize>()
+        + request
+            .context
+            .iter()
+            .map(|pair| bytes_len(field::CONTEXT, pair_len(*pair)))
+            .sum::<usize>();
     put_body(out, number::REQUEST, len);
     for (field, number) in numbers {
         put_number(out, field, number);
@@ -267,6 +309,15 @@ pub fn put_request(out: &mut BytesMut, request: &Request<'_>) {
     for actor in &request.chain {
         put_bytes(out, field::CHAIN, actor.as_bytes());
     }
+    for (key, value) in &request.context {
+        put_head(out, field::CONTEXT, pair_len((key, value)));
+        put_text(out, number::entry::KEY, key);
+        put_text(out, number::entry::VALUE, value);
+    }
+}
+
+fn pair_len((key, value): (&str, &str)) -> usize {
+    text_len(number::entry::KEY, key) + text_len(number::entry::VALUE, value)
 }
 
 /// Writes a response into a frame.

@@ -25,12 +25,13 @@ prop_compose! {
         (call, kind, key, method) in (any::<u64>(), ".{0,6}", ".{0,300}", ".{0,6}"),
         (encoding, arguments) in (any::<i32>(), vec(any::<u8>(), 0..300)),
         (remaining_us, one_way, epoch) in (any::<u64>(), any::<bool>(), any::<u64>()),
-        (chain, traceparent) in (vec(".{0,9}", 0..4), ".{0,9}"),
+        (chain, traceparent, tracestate) in (vec(".{0,9}", 0..4), ".{0,9}", ".{0,9}"),
+        context in proptest::collection::btree_map(".{0,9}", ".{0,9}", 0..4),
     ) -> v1::Request {
         let arguments = Bytes::from(arguments);
         v1::Request {
             call, kind, key, method, encoding, arguments, remaining_us, one_way, epoch, chain,
-            traceparent,
+            traceparent, tracestate, context,
         }
     }
 }
@@ -91,6 +92,12 @@ fn request_view(request: &v1::Request) -> view::Request<'_> {
         epoch: request.epoch,
         chain: request.chain.iter().map(String::as_str).collect(),
         traceparent: &request.traceparent,
+        tracestate: &request.tracestate,
+        context: request
+            .context
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect(),
     }
 }
 

@@ -6,8 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use greenroom_core::ActorId;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::activation::Farewell;
+use crate::request_context::RequestContext;
 use crate::router::Router;
 
 /// The actors whose turns wait on a call, innermost first.
@@ -48,16 +51,34 @@ pub(crate) struct Ambient {
     outer: Option<Arc<Chain>>,
     /// Those and the turn's own. Most turns call nobody, so it is made when the first one does.
     chain: OnceCell<Arc<Chain>>,
+    /// What travels with the call.
+    context: Option<Arc<RequestContext>>,
+    /// Made when the turn asks to be told that its caller is gone.
+    farewell: Option<Arc<Farewell>>,
 }
 
 impl Ambient {
-    pub(crate) fn new(deadline: Instant, home: Arc<dyn Home>, outer: Option<Arc<Chain>>) -> Self {
-        Self { deadline, home, outer, chain: OnceCell::new() }
+    pub(crate) fn new(
+        deadline: Instant,
+        home: Arc<dyn Home>,
+        outer: Option<Arc<Chain>>,
+        context: Option<Arc<RequestContext>>,
+    ) -> Self {
+        Self { deadline, home, outer, chain: OnceCell::new(), context, farewell: None }
+    }
+
+    /// What the turn asked for, if it wants to be told that its caller is gone.
+    pub(crate) fn farewell(&self) -> Option<&Arc<Farewell>> {
+        self.farewell.as_ref()
     }
 
     fn inherited(&self) -> Inherited {
         let made = || Chain::push(self.outer.clone(), self.home.id().clone());
-        Inherited { deadline: self.deadline, chain: Arc::clone(self.chain.get_or_init(made)) }
+        Inherited {
+            deadline: self.deadline,
+            chain: Arc::clone(self.chain.get_or_init(made)),
+            context: self.context.clone(),
+        }
     }
 }
 
@@ -72,11 +93,11 @@ impl fmt::Debug for Ambient {
 pub(crate) struct Inherited {
     pub(crate) deadline: Instant,
     pub(crate) chain: Arc<Chain>,
+    pub(crate) context: Option<Arc<RequestContext>>,
 }
 
 thread_local! {
     static CURRENT: RefCell<Option<Ambient>> = const { RefCell::new(None) };
-    static CALLER_GONE: Cell<bool> = const { Cell::new(false) };
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -88,6 +109,14 @@ pub(crate) fn inherited() -> Option<Inherited> {
 /// By when the turn that is polled on this thread must have answered; nothing outside of turns.
 pub(crate) fn deadline() -> Option<Instant> {
     CURRENT.with_borrow(|current| current.as_ref().map(|ambient| ambient.deadline))
+}
+
+/// Asks for the news that the caller of the present turn is gone; `None` outside of turns.
+pub(crate) fn ask_for_farewell() -> Option<watch::Receiver<bool>> {
+    CURRENT.with_borrow_mut(|current| {
+        let asked = &mut current.as_mut()?.farewell;
+        Some(asked.get_or_insert_with(|| Arc::new(Farewell::new(false))).subscribe())
+    })
 }
 
 /// Puts an ambient call in place, and back again even when the turn panics.
@@ -106,23 +135,6 @@ impl Drop for Swapped<'_> {
     fn drop(&mut self) {
         CURRENT.with_borrow_mut(|current| std::mem::swap(current, self.0));
     }
-}
-
-/// Whether nobody waits any more for the turn that is polled on this thread.
-pub(crate) fn caller_is_gone() -> bool {
-    CALLER_GONE.get()
-}
-
-/// Does something for a turn whose caller is gone, or still there.
-pub(crate) fn with_caller<T>(gone: bool, what: impl FnOnce() -> T) -> T {
-    struct Back(bool);
-    impl Drop for Back {
-        fn drop(&mut self) {
-            CALLER_GONE.set(self.0);
-        }
-    }
-    let _back = Back(CALLER_GONE.replace(gone));
-    what()
 }
 
 /// How many turns may be polled on one stack, each inside the one that called it.

@@ -16,8 +16,10 @@ use tokio::time::Instant;
 
 use crate::activation::{Answer, Hosted};
 use crate::failure::{CallError, Failure, FailureCode};
+use crate::intercept::Source;
 use crate::interface::MethodSpec;
 use crate::payload::{Arguments, Encoding, Outcome, encode_to};
+use crate::request_context::{Changes, RequestContext};
 use crate::router::{Begun, Method, Package, Persistence, Request, Router, UnderWay, poll_budget};
 
 /// Longest that a call may take, whatever its caller says: no turn waits for ever.
@@ -92,6 +94,7 @@ pub struct Call<'a, Args, T, E> {
     arguments: Args,
     timeout: Option<Duration>,
     persistence: Persistence,
+    changes: Option<Box<Changes>>,
     take: fn(Outcome) -> Result<T, CallError<E>>,
 }
 
@@ -116,6 +119,7 @@ where
             arguments,
             timeout: None,
             persistence: Persistence::Usual,
+            changes: None,
             take,
         }
     }
@@ -141,6 +145,7 @@ where
             arguments,
             timeout: None,
             persistence: Persistence::Usual,
+            changes: None,
             take,
         }
     }
@@ -180,6 +185,22 @@ where
         self
     }
 
+    /// Lets a pair of text travel with the call, and with all calls that its turn makes: there it is
+    /// `ctx.request().get(key)`. A call made in a turn inherits what that turn's call carries; this
+    /// adds to it, or goes over it. The bounds are those of [`RequestContext`]; a call that breaks them
+    /// fails with `bad_arguments` when it is made, and does not run.
+    pub fn with(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.changes.get_or_insert_default().set(key.as_ref(), value.as_ref());
+        self
+    }
+
+    /// Lets this context travel with the call, instead of what it would inherit and of what
+    /// [`Call::with`] said before.
+    pub fn with_context(mut self, context: RequestContext) -> Self {
+        self.changes.get_or_insert_default().replace(context);
+        self
+    }
+
     /// Makes the call without waiting for its turn: resolves when the call stands in the actor's
     /// mailbox. It is dropped there if its turn can't begin before the deadline.
     ///
@@ -215,6 +236,10 @@ where
             one_way,
             persistence: self.persistence,
             is_retry: false,
+            source: Source::Local,
+            changes: self.changes,
+            context: None,
+            watched: None,
         };
         (request, Typed::Whole(self.arguments))
     }
@@ -311,7 +336,10 @@ where
     ) -> Poll<Result<T, CallError<E>>> {
         if there.under_way.is_there() {
             match there.under_way.poll_there(&there.actor.router, &there.request, cx) {
-                Poll::Ready(Some(answer)) => return Poll::Ready(taken(there.take, answer)),
+                Poll::Ready(Some(answer)) => {
+                    there.request.has_ended(&answer);
+                    return Poll::Ready(taken(there.take, answer));
+                }
                 Poll::Ready(None) => {}
                 Poll::Pending => {
                     self.0 = Stage::There(there);

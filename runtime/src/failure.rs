@@ -140,6 +140,11 @@ impl Failure {
         self.retry_after_ms.map(|millis| Duration::from_millis(millis.get().into()))
     }
 
+    /// The answer of an interceptor that does not let a call pass, with the code `refused`.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(FailureCode::Refused, message)
+    }
+
     /// The same failure for a call that may have run: this promises less, so it is always safe.
     pub fn that_may_have_run(mut self) -> Self {
         self.may_have_run = true;
@@ -218,7 +223,7 @@ failure_codes! {
     NotOwner = "not_owner",
     /// The node lost its right to run before the reply left.
     Fenced = "fenced",
-    /// The method panicked.
+    /// The method, or an interceptor on the way to it, panicked.
     Panicked = "panicked",
     /// The node could not be reached, or the connection broke.
     Unreachable = "unreachable",
@@ -228,6 +233,8 @@ failure_codes! {
     Cycle = "cycle",
     /// A reply arrived that could not be read, or could not be written.
     BadReply = "bad_reply",
+    /// An interceptor did not let the call pass.
+    Refused = "refused",
 }
 
 impl fmt::Display for FailureCode {
@@ -270,7 +277,7 @@ mod tests {
             names.join(" "),
             "unknown_kind unknown_method bad_arguments bad_key too_large overloaded \
              activation_failed timeout not_owner fenced panicked unreachable stopping cycle \
-             bad_reply"
+             bad_reply refused"
         );
     }
 

@@ -10,6 +10,8 @@
 mod limits;
 
 use std::sync::Arc;
+mod context;
+
 use std::time::Duration;
 
 use axum::Router as HttpRouter;
@@ -28,6 +30,7 @@ use tokio::time::Instant;
 
 use crate::activation::Answer;
 use crate::failure::{Failure, FailureCode};
+use crate::intercept::Source;
 use crate::metrics;
 use crate::overload::Refusals;
 use crate::payload::{Arguments, Encoding, Outcome};
@@ -122,6 +125,7 @@ impl IntoResponse for Refusal {
 fn status_of(code: FailureCode) -> StatusCode {
     match code {
         FailureCode::BadKey => StatusCode::BAD_REQUEST,
+        FailureCode::Refused => StatusCode::FORBIDDEN,
         FailureCode::UnknownKind => StatusCode::NOT_FOUND,
         FailureCode::UnknownMethod => StatusCode::METHOD_NOT_ALLOWED,
         FailureCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -166,13 +170,17 @@ async fn call(
         one_way: false,
         persistence: Persistence::Usual,
         is_retry: false,
+        source: Source::Gateway,
+        changes: None,
+        context: context::of(&headers),
+        watched: None,
     };
     let mut package = Json(arguments(body)?);
     match gateway.router.call(request, &mut package).await {
         Answer::Done(Outcome::Ok(bytes)) => Ok(json_response(StatusCode::OK, bytes)),
         Answer::Done(Outcome::Err(bytes)) => Ok(actor_error(&bytes)),
         Answer::Done(Outcome::Failed(failure)) | Answer::Bounced(failure, _) => Err(failure.into()),
-        Answer::Done(Outcome::Typed(_)) | Answer::Accepted => {
+        Answer::Done(Outcome::Typed(_) | Outcome::TypedErr(_)) | Answer::Accepted => {
             let message = "the actor's answer can't be written as JSON";
             Err(Failure::new(FailureCode::BadReply, message).that_may_have_run().into())
         }

@@ -53,6 +53,8 @@ mod config;
 mod context;
 mod failure;
 mod gateway;
+mod intercept;
+pub mod interceptors;
 mod interface;
 mod kind;
 mod load;
@@ -61,6 +63,7 @@ mod node;
 mod overload;
 mod payload;
 mod peer;
+mod request_context;
 mod router;
 pub mod scatter;
 pub mod testing;
@@ -75,9 +78,11 @@ pub use greenroom_cluster::store::{EtcdOptions, MemoryStore};
 pub use greenroom_cluster::{Owner, Route, Status, StatusPhase, StoreConfig};
 pub use greenroom_core::{ActorId, Epoch, Life, NodeId, ShardId, ShardLoad, View};
 pub use greenroom_macros::interface;
+pub use intercept::{CallEnd, CallOutcome, CallSide, InterceptedCall, Interceptor, Source};
 pub use interface::{Access, Dispatch, FieldSpec, Interface, InterfaceSpec, MethodSpec};
 pub use kind::Kind;
 pub use node::{Node, NodeBuilder, NodeError};
+pub use request_context::RequestContext;
 pub use router::{CallLimits, Peeked};
 
 /// What a program that defines or calls actors needs by name.

@@ -23,6 +23,7 @@ pub use builder::{NodeBuilder, NodeError};
 use crate::call::{ActorRef, Address};
 use crate::config::{Config, ConfigError};
 use crate::failure::Failure;
+use crate::intercept::Interceptors;
 use crate::peer::Serving;
 use crate::router::{Peeked, Router};
 use crate::scatter::Active;
@@ -75,7 +76,7 @@ impl Node {
 
     /// A node with a configuration made by hand.
     pub fn with(config: Config) -> NodeBuilder {
-        NodeBuilder { config, kinds: Vec::new() }
+        NodeBuilder { config, kinds: Vec::new(), interceptors: Interceptors::default() }
     }
 
     /// The node's name.

@@ -120,6 +120,7 @@ impl ReplyForm {
         E: Serialize + Send + 'static,
     {
         match self {
+            Self::Typed if result.is_err() => Outcome::TypedErr(Box::new(result)),
             Self::Typed => Outcome::Typed(Box::new(result)),
             Self::Encoded(encoding) => {
                 let written = match &result {
@@ -149,6 +150,8 @@ pub enum Outcome {
     /// The method's answer for a caller on the same node: a `Result<T, E>`, where `E` is
     /// `Infallible` for a method that returns no `Result`.
     Typed(Box<dyn Any + Send>),
+    /// The same, when it is the method's own error.
+    TypedErr(Box<dyn Any + Send>),
     /// The method's value, as bytes.
     Ok(Bytes),
     /// The method's own error, as bytes.
@@ -171,7 +174,9 @@ impl Outcome {
         E: DeserializeOwned + 'static,
     {
         match self {
-            Self::Typed(typed) => untyped::<Result<T, _>>(typed)?.map_err(CallError::Actor),
+            Self::Typed(typed) | Self::TypedErr(typed) => {
+                untyped::<Result<T, _>>(typed)?.map_err(CallError::Actor)
+            }
             Self::Ok(bytes) => decode(encoding, &bytes).map_err(unreadable),
             Self::Err(bytes) => {
                 Err(decode(encoding, &bytes).map_or_else(unreadable, CallError::Actor))
@@ -190,7 +195,9 @@ impl Outcome {
         T: DeserializeOwned + 'static,
     {
         match self {
-            Self::Typed(typed) => untyped::<Result<T, _>>(typed)?.map_err(CallError::Actor),
+            Self::Typed(typed) | Self::TypedErr(typed) => {
+                untyped::<Result<T, _>>(typed)?.map_err(CallError::Actor)
+            }
             Self::Ok(bytes) => decode(encoding, &bytes).map_err(unreadable),
             Self::Err(_) => {
                 Err(unreadable("the method answered with an error and is declared without one"))

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod budget;
+mod passage;
 mod persistence;
 mod unopened;
 
@@ -27,10 +28,13 @@ use crate::activation::{Answer, Hosted};
 use crate::ambient::{self, CHAIN_LEN_MAX, Chain};
 use crate::call::{ActorRef, Address};
 use crate::failure::{Failure, FailureCode};
+use crate::intercept::{Interceptors, Source, Watched};
 use crate::interface::MethodSpec;
 use crate::overload::{HINT_DEFAULT, Limit, Refusals, about};
 use crate::payload::{Arguments, Encoding, Outcome};
 use crate::peer::Peers;
+use crate::request_context::{Changes, RequestContext};
+pub(crate) use attempt::may_pass;
 use attempt::{Attempt, Cause, Trail, Tried};
 pub(crate) use budget::{Budget, Fare, Income, Retries};
 pub(crate) use persistence::Persistence;
@@ -72,6 +76,8 @@ pub(crate) struct RouterParts {
     pub(crate) limits: CallLimits,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) retries: Arc<Retries>,
+    /// What calls in and out pass; `None` if there is none.
+    pub(crate) interceptors: Option<Arc<Interceptors>>,
 }
 
 struct Inner {
@@ -123,7 +129,6 @@ impl Default for CallLimits {
 }
 
 /// A call before it has found its actor.
-#[derive(Clone, Copy)]
 pub(crate) struct Request<'a> {
     pub(crate) id: &'a ActorId,
     pub(crate) shard: ShardId,
@@ -136,6 +141,27 @@ pub(crate) struct Request<'a> {
     pub(crate) persistence: Persistence,
     /// Whether a limit refused it before.
     pub(crate) is_retry: bool,
+    pub(crate) source: Source,
+    /// What its caller says about its context.
+    pub(crate) changes: Option<Box<Changes>>,
+    /// What travels with it.
+    pub(crate) context: Option<Arc<RequestContext>>,
+    /// Interceptors let it pass, and want to hear how it ends.
+    pub(crate) watched: Option<Box<Watched>>,
+}
+
+impl<'a> Request<'a> {
+    /// The same call, to be made once more.
+    fn again(&self) -> Request<'a> {
+        Request { changes: None, context: self.context.clone(), watched: None, ..*self }
+    }
+
+    /// Tells interceptors of the answer.
+    pub(crate) fn has_ended(&mut self, answer: &Answer) {
+        if let Some(watched) = self.watched.take() {
+            watched.ended(answer);
+        }
+    }
 }
 
 /// Which method, as far as the caller knows it.
@@ -148,7 +174,7 @@ pub(crate) enum Method<'a> {
 }
 
 impl Method<'_> {
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Known { spec, .. } => spec.name,
             Self::Named(name) => name,
@@ -307,7 +333,8 @@ impl Router {
     /// Begins a call: if its actor is here and free, and the turn doesn't wait, that is all there is
     /// to it. Changes nothing on the way that all threads of the node share, but for what tokio
     /// counts when it is asked in which runtime we are.
-    pub(crate) fn begin(
+    #[inline]
+    fn first_look(
         &self,
         request: &mut Request<'_>,
         package: &mut dyn Package,
@@ -316,6 +343,7 @@ impl Router {
         let chain = match ambient::inherited() {
             Some(inherited) => {
                 request.deadline = request.deadline.min(inherited.deadline);
+                request.context = inherited.context;
                 if Chain::iter(Some(&inherited.chain)).count() >= CHAIN_LEN_MAX {
                     let message = format!("{CHAIN_LEN_MAX} calls wait on each other already");
                     return Begun::failed(Failure::new(FailureCode::Cycle, message));
@@ -324,6 +352,11 @@ impl Router {
             }
             None => None,
         };
+        if (request.changes.is_some() || self.0.interceptors.is_some())
+            && let Err(failure) = self.dress(request)
+        {
+            return Begun::failed(failure);
+        }
         if self.0.closed.load(Ordering::Acquire) {
             return Begun::failed(stopping());
         }
@@ -356,7 +389,7 @@ impl Router {
     }
 
     /// Brings to an end what was begun.
-    pub(crate) async fn go_on(
+    async fn try_on(
         &self,
         mut request: Request<'_>,
         package: &mut dyn Package,

@@ -13,6 +13,7 @@ use crate::actor::{ActivateError, Activating, Actor};
 use crate::ambient::Home;
 use crate::call::Address;
 use crate::context::Context;
+use crate::request_context::RequestContext;
 use crate::router::Router;
 
 /// Activates an actor as the runtime would, under a name.
@@ -33,8 +34,20 @@ pub async fn activate<A: Actor, R: Address>(key: &str) -> Result<A, ActivateErro
 /// # Panics
 /// When the key breaks its rule.
 pub fn context<R: Address>(key: &str) -> Context {
+    context_of::<R>(key, None)
+}
+
+/// As [`context`], of a call with which this travels.
+///
+/// # Panics
+/// When the key breaks its rule.
+pub fn context_with<R: Address>(key: &str, request: RequestContext) -> Context {
+    context_of::<R>(key, Some(Arc::new(request)))
+}
+
+fn context_of<R: Address>(key: &str, request: Option<Arc<RequestContext>>) -> Context {
     let id = ActorId::new(R::KIND, key).expect("a test names its actor well");
-    Context::new(Arc::new(Homeless(id)), Instant::now() + Duration::from_secs(10))
+    Context::new(Arc::new(Homeless(id)), Instant::now() + Duration::from_secs(10), request)
 }
 
 /// An actor without a node.

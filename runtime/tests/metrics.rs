@@ -158,6 +158,8 @@ async fn one_scrape_tells_type_and_meaning_of_every_metric_in_it() {
         "greenroom_rebalance_skips_total",
         "greenroom_shard_activations",
         "greenroom_peer_breaker",
+        "greenroom_calls_total",
+        "greenroom_call_duration_seconds",
     ];
     for metric in ALL.iter().filter(|metric| !silent.contains(&metric.name)) {
         assert!(types.iter().any(|(name, _)| *name == metric.name), "{} is missing", metric.name);

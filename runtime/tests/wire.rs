@@ -141,8 +141,7 @@ fn good_request(call: u64, key: &str) -> Request {
         remaining_us: 5_000_000,
         one_way: false,
         epoch: 1,
-        chain: Vec::new(),
-        traceparent: String::new(),
+        ..Request::default()
     }
 }
 

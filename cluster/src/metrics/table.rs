@@ -202,6 +202,14 @@ table! {
         "Whether links to the peer are tried: 1 while one attempt is made for all (half-open), 2 while none is made (open). Peers with which all is well are left out of `/metrics`, and 0 for other recorders.";
     BREAKER_OPENINGS: Counter "greenroom_peer_breaker_openings_total" [] Count
         "How often so many links to a peer failed in a row that the node began to leave it alone.";
+    CALLS: Counter "greenroom_calls_total"
+        ["side" = "in, out", "kind" = "kind of actor, or other", "method" = "its method, or other",
+         "source" = "local, peer, gateway",
+         "outcome" = "ok, actor_error, accepted, abandoned, or the code of a failure"] Count
+        "Calls that ended: out of the node, counted where they are made, and in, where their actor is. Only with the interceptor `Metrics`.";
+    CALL_DURATION: Histogram "greenroom_call_duration_seconds"
+        ["side" = "in, out", "kind" = "kind of actor, or other", "method" = "its method, or other"] Seconds
+        "How long those calls took: out, from when they were made to their answer; in, from their arrival to the end of their turn. Only with the interceptor `Metrics`.";
     SHARD_ACTIVATIONS: Gauge "greenroom_shard_activations" ["shard" = "number of one of the 10 fullest shards"] Count
         "Actors in memory in the 10 shards of the cluster that have the most, as reported to the leader. Leader only; other shards are left out of `/metrics`, and 0 for other recorders.";
 }

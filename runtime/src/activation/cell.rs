@@ -16,12 +16,13 @@ use greenroom_shardlock::{Gates, OwnedPermit, Permit};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::caller::{Reply, with_present};
 use super::directory::Shared;
 use super::mailbox::{Admission, Mailbox, Start, Unused, With};
 use super::run::{Ran, begin, first_turn, turn};
 use super::turn::{Answer, Job, Later, Queued, Replier, Submitted};
 use crate::actor::{Actor, DeactivateReason};
-use crate::ambient::{Home, InlinePlace, with_caller};
+use crate::ambient::{Home, InlinePlace};
 use crate::failure::FailureCode;
 use crate::interface::{Access, Dispatch};
 use crate::overload::{HINT_DEFAULT, Limit, Place, about, half_of};
@@ -108,9 +109,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
                 drop(mailbox);
                 Ok(Submitted::Answered(self.refused(Limit::Mailbox, job, &permit)))
             }
-            Admission::Refused(failure) => {
-                Ok(Submitted::Answered(Answer::Bounced(failure, job.arguments)))
-            }
+            Admission::Refused(failure) => Ok(Submitted::Answered(job.bounced(failure))),
             Admission::Gone => Err(Box::new(Moved { job, permit })),
         }
     }
@@ -149,7 +148,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
             return self.hand_over(Box::pin(turn(permit, job, with)), one_way, later);
         };
         // Whoever comes here waits, if only a turn whose own caller is gone.
-        with_caller(false, || {
+        with_present(|| {
             let (actor, access) = match with {
                 With::Nobody => {
                     let first = Box::pin(first_turn(permit, job));
@@ -219,9 +218,9 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         reply: Replier,
         place: Place,
     ) -> Vec<Start<A>> {
-        let (answer, next) =
-            poll_fn(|cx| with_caller(reply.is_gone(), || Pin::new(&mut turn).poll(cx))).await;
-        if let (Answer::Bounced(failure, _), Replier::Nobody) = (&answer, &reply) {
+        let mut reply = Reply::new(reply);
+        let (answer, next) = poll_fn(|cx| reply.poll(cx, |cx| Pin::new(&mut turn).poll(cx))).await;
+        if let (Answer::Bounced(failure, _), true) = (&answer, reply.is_one_way()) {
             tracing::warn!(kind = self.id.kind(), %failure, "a one-way call was dropped");
         }
         // Whoever has the answer finds the place free.

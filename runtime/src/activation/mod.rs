@@ -2,6 +2,7 @@
 //! finds the cells of a shard.
 
 mod active;
+mod caller;
 mod cell;
 mod directory;
 mod mailbox;
@@ -9,6 +10,7 @@ mod name;
 mod run;
 mod turn;
 
+pub(crate) use caller::{Farewell, is_gone as caller_is_gone};
 pub(crate) use directory::{Directory, Hosted, KindOptions};
 pub(crate) use name::Name;
-pub(crate) use turn::{Answer, Job, Later, Replier, Reply, Submitted};
+pub(crate) use turn::{Answer, Job, Later, RemoteReplier, Replier, Submitted};

@@ -27,7 +27,7 @@ impl Name<'_> {
     }
 
     /// The name itself, for an actor of the kind.
-    pub(super) fn id(&self, shared_kind: &Arc<str>) -> ActorId {
+    pub(crate) fn id(&self, shared_kind: &Arc<str>) -> ActorId {
         match self {
             Self::Known(id) => (*id).clone(),
             Self::Written { kind, key } => {

@@ -10,15 +10,18 @@ use futures_util::{FutureExt, poll};
 use greenroom_core::ActorId;
 use tokio::time::{Instant, timeout_at};
 
+use super::caller;
 use super::cell::{Cell, CellPermit};
 use super::mailbox::{Start, With};
 use super::turn::{Answer, Job, acknowledge, may_start};
 use crate::actor::{Activating, Actor};
-use crate::ambient::{Ambient, Chain, Home, Swapped, caller_is_gone};
+use crate::ambient::{Ambient, Chain, Home, Swapped};
 use crate::context::Context;
 use crate::failure::{Failure, FailureCode};
+use crate::intercept::Watched;
 use crate::interface::{Access, Dispatch};
 use crate::payload::Outcome;
+use crate::request_context::RequestContext;
 
 /// The answer to a call, and what may start after its turn.
 pub(super) type Ran<A> = (Answer, Vec<Start<A>>);
@@ -52,6 +55,7 @@ struct Turn<A, I, F> {
     permit: CellPermit<A, I>,
     access: Access,
     ambient: Option<Ambient>,
+    watched: Option<Box<Watched>>,
     /// When it began.
     at: Instant,
     waited: bool,
@@ -80,11 +84,11 @@ pub(super) fn begin<A: Actor, I: Dispatch<A>>(
             return Err((answer, next));
         }
     };
-    let Job { method, arguments, deadline, chain, .. } = job;
+    let Job { method, arguments, deadline, chain, context, watched, .. } = job;
     let home: Arc<dyn Home> = Arc::clone(cell) as _;
-    let ambient = Some(Ambient::new(deadline, Arc::clone(&home), chain));
+    let ambient = Some(Ambient::new(deadline, Arc::clone(&home), chain, context.clone()));
     let work = async move {
-        let mut context = Context::new(home, deadline);
+        let mut context = Context::new(home, deadline, context);
         // A panic is caught here, so that the actor is not dropped while it goes on: its destructor
         // may find it half-changed, and panic too.
         let outcome = match access {
@@ -100,7 +104,7 @@ pub(super) fn begin<A: Actor, I: Dispatch<A>>(
         };
         (outcome.map_err(|_| Panicked), actor)
     };
-    Ok(Turn { work: Some(Box::pin(work)), permit, access, ambient, at, waited: false })
+    Ok(Turn { work: Some(Box::pin(work)), permit, access, ambient, watched, at, waited: false })
 }
 
 impl<A: Actor, I: Dispatch<A>, F> Future for Turn<A, I, F>
@@ -114,14 +118,22 @@ where
         let work = this.work.as_mut().expect("a turn ends once");
         let polled = {
             let _swapped = Swapped::new(&mut this.ambient);
+            let _entered = this.watched.as_ref().and_then(|watched| watched.enter());
             work.as_mut().poll(cx)
         };
         let Poll::Ready((outcome, actor)) = polled else {
             this.waited = true;
+            if let Some(farewell) = this.ambient.as_ref().and_then(Ambient::farewell) {
+                caller::wants_to_know(farewell);
+            }
             return Poll::Pending;
         };
         this.work = None;
-        Poll::Ready(this.end(outcome, actor))
+        let ran = this.end(outcome, actor);
+        if let Some(watched) = this.watched.take() {
+            watched.ended(&ran.0);
+        }
+        Poll::Ready(ran)
     }
 }
 
@@ -172,12 +184,11 @@ pub(super) async fn first_turn<A: Actor, I: Dispatch<A>>(
         Ok((job, _)) => job,
         Err(answer) => return (answer, cell.put_back(None, Instant::now())),
     };
-    let actor = match cell.activate(job.deadline, job.chain.clone()).await {
+    let (chain, context) = (job.chain.clone(), job.context.clone());
+    let activated = cell.activate(job.deadline, chain, context, job.watched.as_deref()).await;
+    let actor = match activated {
         Ok(actor) => Arc::new(actor),
-        Err(failure) => {
-            let answer = Answer::Bounced(failure, job.arguments);
-            return (answer, cell.put_back(None, Instant::now()));
-        }
+        Err(failure) => return (job.bounced(failure), cell.put_back(None, Instant::now())),
     };
     cell.shared.activated();
     let access = job.access;
@@ -206,12 +217,12 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         job: Job,
         now: Option<Instant>,
     ) -> Result<(Job, Instant), Answer> {
-        if !job.one_way && caller_is_gone() {
+        if !job.one_way && caller::is_gone() {
             return Err(job.bounce(FailureCode::Timeout, "nobody waits for the turn any more"));
         }
         match may_start(permit.is_valid(), &self.shared.right, job.deadline, now) {
             Ok(at) => Ok((job, at)),
-            Err(failure) => Err(Answer::Bounced(failure, job.arguments)),
+            Err(failure) => Err(job.bounced(failure)),
         }
     }
 
@@ -223,22 +234,25 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         next
     }
 
-    /// Activates as a part of the call that needs it: calls made meanwhile inherit its deadline and
-    /// chain, as those of a turn do.
+    /// Activates as a part of the call that needs it: calls made meanwhile inherit its deadline,
+    /// chain and context, as those of a turn do.
     async fn activate(
         self: &Arc<Self>,
         deadline: Instant,
         outer: Option<Arc<Chain>>,
+        context: Option<Arc<RequestContext>>,
+        watched: Option<&Watched>,
     ) -> Result<A, Failure> {
         let router = self.shared.router();
         let mut activating = Activating::new(&self.id, router.as_ref());
         let longest = Instant::now() + self.shared.options.activation_timeout;
         let deadline = deadline.min(longest);
-        let mut ambient = Some(Ambient::new(deadline, Arc::clone(self) as _, outer));
+        let mut ambient = Some(Ambient::new(deadline, Arc::clone(self) as _, outer, context));
         let failed = |message: String| Failure::new(FailureCode::ActivationFailed, message);
         let mut activation = pin!(AssertUnwindSafe(A::activate(&mut activating)).catch_unwind());
         let mut activation = poll_fn(|cx| {
             let _swapped = Swapped::new(&mut ambient);
+            let _entered = watched.and_then(Watched::enter);
             activation.as_mut().poll(cx)
         });
         // Most are done at once, and then need no timer.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use greenroom_cluster::RightToRun;
 use greenroom_core::ActorId;
@@ -11,9 +12,11 @@ use tokio::time::Instant;
 
 use crate::ambient::Chain;
 use crate::failure::{Failure, FailureCode};
+use crate::intercept::Watched;
 use crate::interface::Access;
 use crate::overload::Place;
 use crate::payload::{Arguments, Outcome};
+use crate::request_context::RequestContext;
 
 /// What comes back from an actor's cell.
 #[derive(Debug)]
@@ -47,19 +50,22 @@ pub(crate) enum Replier {
     /// On this node.
     Here(oneshot::Sender<Answer>),
     /// On another one.
-    There(Box<dyn Reply>),
+    There(Box<dyn RemoteReplier>),
     /// Of a one-way call, which nobody waits for.
     Nobody,
 }
 
 /// The way back to a caller on another node. One that is dropped tells the caller that its call may
 /// have run.
-pub(crate) trait Reply: Send + Sync + fmt::Debug {
+pub(crate) trait RemoteReplier: Send + Sync + fmt::Debug {
     /// Answers the call.
     fn send(self: Box<Self>, answer: Answer);
 
     /// Whether nobody waits for the answer any more.
     fn is_gone(&self) -> bool;
+
+    /// Resolves when nobody does.
+    fn poll_gone(&self, cx: &Context<'_>) -> Poll<()>;
 }
 
 impl Replier {
@@ -82,6 +88,15 @@ impl Replier {
             Self::Nobody => false,
         }
     }
+
+    /// Resolves when somebody waited for the answer and does so no more.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Here(reply) => reply.poll_closed(cx),
+            Self::There(reply) => reply.poll_gone(cx),
+            Self::Nobody => Poll::Pending,
+        }
+    }
 }
 
 /// A call that has found its actor's node.
@@ -96,12 +111,25 @@ pub(crate) struct Job {
     /// The actors that wait on this call.
     pub(crate) chain: Option<Arc<Chain>>,
     pub(crate) one_way: bool,
+    /// What travels with the call.
+    pub(crate) context: Option<Arc<RequestContext>>,
+    /// Interceptors let the call pass, and want to hear how it ends.
+    pub(crate) watched: Option<Box<Watched>>,
 }
 
 impl Job {
     /// Gives the call back: it surely did not run.
     pub(crate) fn bounce(self, code: FailureCode, message: impl Into<String>) -> Answer {
-        Answer::Bounced(Failure::new(code, message), self.arguments)
+        self.bounced(Failure::new(code, message))
+    }
+
+    /// Gives the call back for this reason.
+    pub(crate) fn bounced(self, failure: Failure) -> Answer {
+        let answer = Answer::Bounced(failure, self.arguments);
+        if let Some(watched) = self.watched {
+            watched.ended(&answer);
+        }
+        answer
     }
 
     /// Whether this call of `actor` would wait for an actor that waits for it; then the cycle in

@@ -23,6 +23,7 @@ use super::{Node, Parts};
 use crate::activation::Hosted;
 use crate::config::Config;
 use crate::gateway;
+use crate::intercept::Interceptors;
 use crate::interface::InterfaceSpec;
 use crate::kind::{Host, Kind};
 use crate::metrics;
@@ -34,7 +35,11 @@ use crate::peer::{
 use crate::router::{Income, Retries, Router, RouterParts, WeakRouter};
 
 /// Puts a node together and starts it.
-pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, NodeError> {
+pub(super) async fn start(
+    config: Config,
+    kinds: Vec<Kind>,
+    interceptors: Interceptors,
+) -> Result<Node, NodeError> {
     let config = config.checked()?;
     let peer_listener = listen("GREENROOM_LISTEN", &config.listen).await?;
     let http_listener = match &config.http_listen {
@@ -57,6 +62,8 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
     options.restore = restore(&config)?;
     // Before anything that has something to count.
     metrics::install();
+    let interfaces: Vec<&'static InterfaceSpec> = kinds.iter().map(Kind::spec).collect();
+    let interceptors = interceptors.start(&config.node, &interfaces);
     let gates = Arc::new(gates(&options));
     let late = Arc::new(OnceLock::new());
     let activations = Arc::new(Kinds::default());
@@ -87,6 +94,7 @@ pub(super) async fn start(config: Config, kinds: Vec<Kind>) -> Result<Node, Node
         limits: config.limits,
         refusals: Arc::clone(&refusals),
         retries,
+        interceptors,
     });
     let _ = late.set(router.downgrade());
     let (serving, is_serving) = watch::channel(Serving::Open);

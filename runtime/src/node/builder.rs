@@ -6,6 +6,7 @@ use greenroom_cluster::{ClusterError, Status, StatusPhase};
 
 use super::{Node, assembly};
 use crate::config::{Config, ConfigError};
+use crate::intercept::{Interceptor, Interceptors};
 use crate::kind::Kind;
 
 /// A node before it starts: what it hosts, and how it is configured.
@@ -13,6 +14,7 @@ use crate::kind::Kind;
 pub struct NodeBuilder {
     pub(super) config: Config,
     pub(super) kinds: Vec<Kind>,
+    pub(super) interceptors: Interceptors,
 }
 
 impl NodeBuilder {
@@ -30,13 +32,20 @@ impl NodeBuilder {
         self
     }
 
+    /// Lets every call of the node pass this, after those that were installed before.
+    #[must_use]
+    pub fn intercept(mut self, interceptor: impl Interceptor) -> Self {
+        self.interceptors.push(interceptor);
+        self
+    }
+
     /// Starts the node: opens its ports and begins to join. [`Node::ready`] waits for its shards.
     ///
     /// # Errors
     /// When a port can't be opened, a kind is hosted twice, the file to restore can't be used, or
     /// the cluster refuses the options.
     pub async fn start(self) -> Result<Node, NodeError> {
-        assembly::start(self.config, self.kinds).await
+        assembly::start(self.config, self.kinds, self.interceptors).await
     }
 
     /// Starts the node and runs it until SIGTERM or Ctrl-C, then hands its shards over and leaves.

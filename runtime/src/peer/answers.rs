@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::outbox::{Outbox, Writer};
 use super::wire;
-use crate::activation::{Answer, Reply};
+use crate::activation::{Answer, RemoteReplier};
 use crate::failure::{Failure, FailureCode};
 use crate::router::failed;
 
@@ -220,13 +220,18 @@ impl LateReply {
     }
 }
 
-impl Reply for LateReply {
+impl RemoteReplier for LateReply {
     fn send(mut self: Box<Self>, answer: Answer) {
         LateReply::answer(&mut self, answer);
     }
 
     fn is_gone(&self) -> bool {
         self.caller.is_gone.load(Ordering::Acquire)
+    }
+
+    fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
+        self.caller.turn.register(cx.waker());
+        if self.is_gone() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

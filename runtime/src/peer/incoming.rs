@@ -15,6 +15,7 @@ use super::parts::{Parts, TooLarge};
 use super::wire;
 use crate::activation::{Answer, Hosted, Job, Later, Name, Replier, Submitted};
 use crate::failure::{Failure, FailureCode};
+use crate::intercept::Source;
 use crate::overload::{HINT_DEFAULT, Limit, about};
 use crate::payload::Arguments;
 use crate::router::{Router, failed, unknown_kind, unknown_method};
@@ -149,7 +150,7 @@ impl Incoming {
             .spec()
             .method(request.method)
             .ok_or_else(|| unknown_method(request.kind, request.method))?;
-        let job = Job {
+        let mut job = Job {
             method,
             access: spec.access,
             arguments: Arguments::Encoded { encoding: asked.encoding, bytes: arguments },
@@ -158,7 +159,13 @@ impl Incoming {
             // As on this node: nobody waits for the turn of a one-way call.
             chain: asked.chain.filter(|_| !request.one_way),
             one_way: request.one_way,
+            context: asked.context,
+            watched: None,
         };
+        if let Some(interceptors) = self.router.interceptors() {
+            let id = name.id(&hosted.kind());
+            interceptors.incoming(&id, spec, Source::Peer, &mut job)?;
+        }
         Ok(Arrival { hosted: &**hosted, name, job, permit })
     }
 }

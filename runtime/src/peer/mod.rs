@@ -32,6 +32,7 @@ use crate::activation::Answer;
 use crate::ambient::Chain;
 use crate::failure::{Failure, FailureCode};
 use crate::payload::Encoding;
+use crate::request_context::RequestContext;
 use crate::router::{Fare, Retries, failed};
 use breaker::Verdict;
 use health::{Common, Known, TIDY_EVERY, Witness};
@@ -65,6 +66,7 @@ pub(crate) struct PeerCall<'a> {
     pub(crate) one_way: bool,
     pub(crate) epoch: Epoch,
     pub(crate) chain: Option<&'a Chain>,
+    pub(crate) context: Option<&'a RequestContext>,
 }
 
 /// The links to other nodes, opened when they are first needed.

@@ -17,6 +17,7 @@ use crate::activation::Answer;
 use crate::ambient::{CHAIN_LEN_MAX, Chain};
 use crate::failure::{Failure, FailureCode};
 use crate::payload::{Encoding, Outcome};
+use crate::request_context::RequestContext;
 use crate::router::failed;
 
 /// A payload that is too large for one envelope: what goes before it in pieces, and the last piece.
@@ -37,6 +38,7 @@ pub(super) fn put_call(out: &mut BytesMut, number: u64, call: &PeerCall<'_>, arg
         Encoding::MessagePack => v1::Encoding::MessagePack,
         Encoding::Json => v1::Encoding::Json,
     };
+    let context = call.context;
     let request = view::Request {
         call: number,
         kind: call.id.kind(),
@@ -48,7 +50,9 @@ pub(super) fn put_call(out: &mut BytesMut, number: u64, call: &PeerCall<'_>, arg
         one_way: call.one_way,
         epoch: call.epoch.0,
         chain: chain.iter().map(String::as_str).collect(),
-        traceparent: "",
+        traceparent: context.and_then(RequestContext::traceparent).unwrap_or_default(),
+        tracestate: context.and_then(RequestContext::tracestate).unwrap_or_default(),
+        context: context.map(|context| context.iter().collect()).unwrap_or_default(),
     };
     put_request(out, &request);
 }
@@ -61,6 +65,7 @@ pub(super) struct Asked {
     pub(super) made: Instant,
     pub(super) deadline: Instant,
     pub(super) chain: Option<Arc<Chain>>,
+    pub(super) context: Option<Arc<RequestContext>>,
 }
 
 /// Longest that a peer's call may take, whatever it says: no turn waits for ever.
@@ -91,7 +96,22 @@ pub(super) fn asked(request: &view::Request<'_>, now: Instant) -> Result<Asked, 
         chain = Some(Chain::push(chain, actor));
     }
     let remaining = Duration::from_micros(request.remaining_us).min(REMAINING_MAX);
-    Ok(Asked { encoding, made: now, deadline: now + remaining, chain })
+    let context = context(request)?;
+    Ok(Asked { encoding, made: now, deadline: now + remaining, chain, context })
+}
+
+/// What travels with the call, within the bounds that hold for all.
+fn context(request: &view::Request<'_>) -> Result<Option<Arc<RequestContext>>, Failure> {
+    if request.context.is_empty() && request.traceparent.is_empty() {
+        return Ok(None);
+    }
+    let mut context = RequestContext::new();
+    for (key, value) in &request.context {
+        context.set(key, value)?;
+    }
+    // A trace context that can't be read is as good as none, as its specification has it.
+    let _ = context.set_trace(request.traceparent, request.tracestate);
+    Ok(Some(Arc::new(context)))
 }
 
 /// Writes an answer; if its payload is too large for one envelope, answers with what must go before it
@@ -243,6 +263,39 @@ mod tests {
         assert_eq!(code(view::Request { chain: vec!["x"], ..good() }), Some(FailureCode::BadKey));
         let endless = view::Request { chain: vec!["k/a"; 65], ..good() };
         assert_eq!(code(endless), Some(FailureCode::Cycle));
+    }
+
+    #[test]
+    fn a_peers_context_is_checked_and_a_broken_trace_is_none() {
+        const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let keys: Vec<String> = (0..17).map(|at| format!("k{at}")).collect();
+        let pairs = |count: usize| keys[..count].iter().map(|key| (key.as_str(), "v")).collect();
+        let now = Instant::now();
+        let mut request = view::Request {
+            kind: "k",
+            key: "a",
+            encoding: v1::Encoding::Json.into(),
+            context: pairs(16),
+            traceparent: PARENT,
+            tracestate: "vendor=1",
+            ..view::Request::default()
+        };
+        let read = asked(&request, now).unwrap().context.unwrap();
+        assert_eq!((read.iter().count(), read.get("k15")), (16, Some("v")));
+        assert_eq!((read.traceparent(), read.tracestate()), (Some(PARENT), Some("vendor=1")));
+
+        request.traceparent = "00-nonsense";
+        assert_eq!(asked(&request, now).unwrap().context.unwrap().traceparent(), None);
+
+        request.context = pairs(17);
+        let refused = asked(&request, now).expect_err("it is refused");
+        assert_eq!((refused.code, refused.may_have_run), (FailureCode::BadArguments, false));
+        request.context = vec![("Key", "")];
+        let code = asked(&request, now).err().map(|failure| failure.code);
+        assert_eq!(code, Some(FailureCode::BadArguments));
+        request.context.clear();
+        request.traceparent = "";
+        assert!(asked(&request, now).unwrap().context.is_none(), "most calls carry nothing");
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl Router {
         let Some(arguments) = package.for_this_node() else {
             return Some(Tried::failed(lost_arguments()));
         };
-        let job = Job {
+        let mut job = Job {
             method,
             access: spec.access,
             arguments,
@@ -179,7 +179,14 @@ impl Router {
             // Nobody waits for the turn of a one-way call, so it can't close a cycle.
             chain: chain.filter(|_| !request.one_way).cloned(),
             one_way: request.one_way,
+            context: request.context.clone(),
+            watched: None,
         };
+        if let Some(interceptors) = self.interceptors()
+            && let Err(failure) = interceptors.incoming(request.id, spec, request.source, &mut job)
+        {
+            return Some(Tried::failed(failure));
+        }
         let mut later = LaterHere(None);
         Some(match hosted.submit(Name::Known(request.id), job, permit, cx, &mut later) {
             Submitted::Answered(answer) => Tried::Over(taken_back(answer, package)),
@@ -311,6 +318,7 @@ fn peer_call<'a>(
         one_way: request.one_way,
         epoch: route.epoch,
         chain,
+        context: request.context.as_deref(),
     }
 }
 
@@ -360,7 +368,7 @@ fn taken_back(answer: Answer, package: &mut dyn Package) -> Attempt {
 
 /// Whether a call that failed so is worth another try: it surely did not run, and what hindered it
 /// passes when the shard has found its owner.
-fn may_pass(failure: &Failure) -> bool {
+pub(crate) fn may_pass(failure: &Failure) -> bool {
     let passing = matches!(
         failure.code,
         FailureCode::NotOwner | FailureCode::Unreachable | FailureCode::Stopping

@@ -28,14 +28,19 @@ impl Router {
     /// Brings a call to its end, however far it has come.
     pub(crate) async fn end(
         &self,
-        request: Request<'_>,
+        mut request: Request<'_>,
         package: &mut dyn Package,
         begun: Begun,
     ) -> Answer {
+        let again = request.again();
         let answer = match begun {
-            Begun::Answered(answer) => answer,
+            Begun::Answered(answer) => {
+                request.has_ended(&answer);
+                answer
+            }
             Begun::UnderWay(begun) => self.go_on(request, package, begun).await,
         };
+        let request = again;
         match request.persistence {
             // Apart, so that the calls that don't do this need no memory for it.
             Persistence::Patient => Box::pin(self.insist(request, package, answer)).await,
@@ -78,10 +83,11 @@ impl Router {
             retries.made(Reason::Overload);
             request.made = Instant::now();
             request.is_retry = true;
-            let begun = poll_fn(|cx| Poll::Ready(self.begin(&mut request, package, cx))).await;
+            let mut attempt = request.again();
+            let begun = poll_fn(|cx| Poll::Ready(self.begin(&mut attempt, package, cx))).await;
             answer = match begun {
                 Begun::Answered(answer) => answer,
-                Begun::UnderWay(begun) => self.go_on(request, package, begun).await,
+                Begun::UnderWay(begun) => self.go_on(attempt, package, begun).await,
             };
         }
     }

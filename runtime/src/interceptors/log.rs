@@ -1,0 +1,54 @@
+//! A line in the log for each call.
+
+use crate::intercept::{CallEnd, CallOutcome, InterceptedCall, Interceptor};
+
+/// Logs the end of every call, at its caller and at its actor, as an event of `tracing` with the target
+/// `greenroom::calls`: side, kind, method, source, outcome and the time that it took. Calls that fail
+/// are warnings, others have the level INFO. What the calls say, and which actor they are for,
+/// it does not log, unless told to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Log {
+    keys: bool,
+}
+
+impl Log {
+    /// Without the keys of actors.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With the keys of actors, which often are about people.
+    #[must_use]
+    pub fn with_keys(mut self) -> Self {
+        self.keys = true;
+        self
+    }
+}
+
+impl Interceptor for Log {
+    fn ended(&self, call: &InterceptedCall, end: &CallEnd) {
+        macro_rules! log {
+            ($level:ident, $message:literal, $may_have_run:expr) => {
+                tracing::$level!(
+                    target: "greenroom::calls",
+                    side = call.side().as_str(),
+                    kind = call.kind(),
+                    key = self.keys.then(|| call.id().key()),
+                    method = call.method(),
+                    source = call.source().as_str(),
+                    outcome = end.outcome.as_str(),
+                    may_have_run = $may_have_run,
+                    elapsed_us = u64::try_from(end.elapsed.as_micros()).unwrap_or(u64::MAX),
+                    $message
+                )
+            };
+        }
+        match end.outcome {
+            CallOutcome::Failed { may_have_run, .. } => {
+                log!(warn, "a call failed", Some(may_have_run));
+            }
+            _ => log!(info, "a call ended", None::<bool>),
+        }
+    }
+}
