@@ -1,4 +1,5 @@
-//! Interceptors that are ready: [`Log`] and [`Metrics`].
+//! Interceptors that are ready: [`Log`] and [`Metrics`], and with the feature `otel` also `Trace`,
+//! for OpenTelemetry.
 //!
 //! ```
 //! # async fn start() -> Result<(), greenroom::NodeError> {
@@ -16,6 +17,10 @@
 
 mod log;
 mod metrics;
+#[cfg(feature = "otel")]
+mod trace;
 
 pub use log::Log;
 pub use metrics::Metrics;
+#[cfg(feature = "otel")]
+pub use trace::Trace;
