@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use greenroom_cluster::metrics::{
-    ACTIVATIONS, BUCKETS_S, PEER_BREAKER, SHARD_ACTIVATIONS, describe,
+    ACTIVATIONS, BUCKETS_S, CALL_BUCKETS_S, CALL_DURATION, PEER_BREAKER, SHARD_ACTIVATIONS,
+    describe,
 };
 use greenroom_core::NodeId;
 use metrics::Gauge;
@@ -27,8 +28,12 @@ pub(crate) fn install() {
     RECORDER.get_or_init(|| {
         // Histograms of the application keep what the exporter gives them.
         let ours = Matcher::Prefix("greenroom_".to_owned());
-        let builder = PrometheusBuilder::new().set_buckets_for_metric(ours, &BUCKETS_S);
-        let recorder = builder.expect("the table has buckets").build_recorder();
+        let calls = Matcher::Full(CALL_DURATION.name.to_owned());
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(ours, &BUCKETS_S)
+            .and_then(|builder| builder.set_buckets_for_metric(calls, &CALL_BUCKETS_S))
+            .expect("the table has buckets")
+            .build_recorder();
         let handle = recorder.handle();
         let installed = metrics::set_global_recorder(recorder).is_ok();
         if !installed {

@@ -14,6 +14,7 @@ use greenroom::{
     Access, CallEnd, CallSide, FailureCode, InterceptedCall, Interceptor, InterfaceSpec, Kind,
     MemoryStore, NodeId, interceptors,
 };
+use greenroom_cluster::metrics::CALL_BUCKETS_S;
 use serde_json::json;
 use support::http::{post, request};
 use support::probe::probe;
@@ -473,6 +474,9 @@ async fn metrics_count_calls_and_no_caller_can_make_up_series() {
         line("out", other, "gateway", "unknown_kind", 3),
     ]);
     assert_eq!(scrape(http, "greenroom_calls_total").await, expected);
+    let buckets = scrape(http, "greenroom_call_duration_seconds_bucket").await;
+    let other = |line: &&String| line.contains(r#"kind="other""#);
+    assert_eq!(buckets.iter().filter(other).count(), CALL_BUCKETS_S.len() + 1, "{buckets:?}");
     let durations = scrape(http, "greenroom_call_duration_seconds_count").await;
     let line = |side, kind, method, count| {
         format!("{{node=\"counted\",side=\"{side}\",kind=\"{kind}\",method=\"{method}\"}} {count}")

@@ -2,10 +2,17 @@
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, SharedString, Unit};
 
-/// Upper bounds of the buckets of every histogram, in seconds: 1 ms to 60 s, for what is far
-/// outside both a move without a running turn and one that used up its deadlines.
+/// Upper bounds of the buckets of every histogram but that of calls, in seconds: 1 ms to 60 s, for
+/// what is far outside both a move without a running turn and one that used up its deadlines.
 pub const BUCKETS_S: [f64; 15] =
     [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
+
+/// Upper bounds of the buckets of [`CALL_DURATION`], in seconds: a call to an actor of the same node
+/// takes less than a microsecond, and one without a time-out of its own has 10 s.
+pub const CALL_BUCKETS_S: [f64; 18] = [
+    0.000_001, 0.000_01, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1,
+    0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+];
 
 /// How a metric behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +21,7 @@ pub enum MetricType {
     Counter,
     /// Goes up and down.
     Gauge,
-    /// Counts observations by size, in the buckets [`BUCKETS_S`].
+    /// Counts observations by size, in the buckets [`BUCKETS_S`] or [`CALL_BUCKETS_S`].
     Histogram,
 }
 

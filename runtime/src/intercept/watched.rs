@@ -44,8 +44,8 @@ impl Interceptors {
         Some(Arc::new(self))
     }
 
-    /// A call goes out.
-    #[cold]
+    /// A call goes out. Kept out of the way of calls without interceptors.
+    #[inline(never)]
     pub(crate) fn outgoing(self: &Arc<Self>, request: &mut Request<'_>) -> Result<(), Failure> {
         let known = match request.method {
             Method::Known { spec, .. } => Some(spec),
@@ -76,7 +76,7 @@ impl Interceptors {
     }
 
     /// A call comes in.
-    #[cold]
+    #[inline(never)]
     pub(crate) fn incoming(
         self: &Arc<Self>,
         id: &ActorId,
