@@ -21,6 +21,8 @@ use tonic::{Code, Status};
 pub trait Sleeper {
     /// Does nothing.
     async fn wake(&mut self) -> String;
+    /// Waits until the test lets it go on.
+    async fn turn_over(&mut self);
     /// Lists the others in its turn, for no longer than its caller waits: how many there are, and
     /// how many shards could not be asked.
     async fn census(&mut self, ctx: &mut Context) -> Result<(u64, u64), String>;
@@ -46,6 +48,10 @@ impl Actor for SleeperActor {
 impl Sleeper for SleeperActor {
     async fn wake(&mut self) -> String {
         self.key.clone()
+    }
+
+    async fn turn_over(&mut self) {
+        self.probe.hold().await;
     }
 
     async fn census(&mut self, ctx: &mut Context) -> Result<(u64, u64), String> {
@@ -230,6 +236,42 @@ async fn a_broadcast_reaches_who_stays_while_a_node_drains() {
         assert!(reached.is_superset(&staying) && reached.is_subset(&woken), "{reached:?}");
         rounds += 1;
     }
+    within("the stop", draining).await.expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_on_its_way_is_asked_for_until_it_has_arrived() {
+    let (_store, nodes) = three().await;
+    let woken = wake(&nodes[1], "move", 30).await;
+    let moving = woken.iter().find(|key| owner(&nodes[1], key) == "a").expect("one is there");
+    let sleeper: SleeperRef = nodes[1].actor(moving).expect("a good key");
+    let shard = sleeper.actor().shard();
+    let turning = tokio::spawn(async move { sleeper.turn_over().await });
+    probe(moving).arrival().await;
+    let draining = tokio::spawn({
+        let node = nodes[0].clone();
+        async move { node.stop().await }
+    });
+    // The turn keeps its shard where it is, though it is open nowhere.
+    within("moving all others", async {
+        while owners(&nodes[1]).await.iter().filter(|owner| *owner == "a").count() > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let brief = nodes[1].active::<SleeperRef>().patience(Duration::from_millis(100)).all();
+    let listed = within("a brief listing", brief).await;
+    let [unlisted] = &listed.unlisted[..] else { panic!("{:?}", listed.unlisted) };
+    assert_eq!(unlisted.shards, [shard]);
+    let message = expect_failure(unlisted.failure.clone(), FailureCode::NotOwner, false);
+    assert!(message.contains("not open at a"), "{message}");
+
+    let patient = tokio::spawn(nodes[1].active::<SleeperRef>().all());
+    probe(moving).release(1);
+    let listed = within("a patient listing", patient).await.expect("no panic");
+    assert_eq!(listed.unlisted, []);
+    assert!(keys(&listed).is_subset(&woken));
+    within("the turn", turning).await.expect("no panic").expect("it is answered");
     within("the stop", draining).await.expect("no panic");
 }
 

@@ -244,10 +244,12 @@ async fn a_quorum_waits_for_nobody_else() {
 async fn every_failure_is_reported_beside_the_answers() {
     let node = alone([hands()]).await;
     let names = ["a", "absent", "clumsy", "rebel", "slow", "b"];
+    let began = tokio::time::Instant::now();
     let gathered = Scatter::over(crew(&node, "partial", &names))
         .timeout(Duration::from_millis(300))
         .call(HandRef::step);
     let gathered = within("all replies", gathered.gather()).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "no call outlives the scatter");
     let mut answered: Vec<_> = gathered.answered.iter().map(|(_, name)| name.as_str()).collect();
     answered.sort_unstable();
     assert_eq!(answered, ["a", "b"]);
@@ -393,6 +395,7 @@ async fn a_merge_of_pages_asks_each_actor_on_until_it_has_no_more() {
     let mut items = Vec::new();
     while let Some(item) = within("an item", backwards.next()).await {
         items.push(item);
+        assert!(items.len() < 10, "it has no end");
     }
     assert_eq!(items, [1, 5, 6, 8], "the order holds, whatever an actor says");
     let failure = failure_of(backwards.failed(), "5 6");

@@ -41,9 +41,10 @@ pub(super) struct Listing {
     again: Vec<(Left, Arc<Obstacle>)>,
     /// Shards that nobody will be asked for again.
     given_up: Vec<(Left, Arc<Obstacle>)>,
-    /// When something was last listed, or the listing's reader last waited for nothing.
+    /// When something was last listed, or its reader last came for more.
     progress: Instant,
     pause: Duration,
+    begun: bool,
 }
 
 /// What is left of a shard.
@@ -86,7 +87,8 @@ impl Listing {
             again: Vec::new(),
             given_up: Vec::new(),
             progress: Instant::now(),
-            pause: Duration::ZERO,
+            pause: PAUSE_FIRST,
+            begun: false,
         }
     }
 
@@ -101,8 +103,7 @@ impl Listing {
     /// The next actors; `None` when there are no more, or the others can't be listed.
     pub(super) async fn next(&mut self) -> Option<Vec<ActorRef>> {
         self.progress = Instant::now();
-        if self.pause.is_zero() {
-            self.pause = PAUSE_FIRST;
+        if !self.begun {
             self.begin();
         }
         loop {
@@ -151,6 +152,7 @@ impl Listing {
     }
 
     fn begin(&mut self) {
+        self.begun = true;
         let nobody = Arc::new(Obstacle::no_owner());
         let shards = (0..self.router.shard_count()).map(ShardId);
         let all = shards.map(|shard| (Left { shard, after: None }, Arc::clone(&nobody)));
