@@ -15,6 +15,8 @@ use support::http::request;
 use support::probe::probe;
 use support::{Pace, alone, begin, config, start, within};
 
+/// So that no deadline passes in a test.
+const HOUR: Duration = Duration::from_secs(3600);
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// What a turn saw.
@@ -279,8 +281,11 @@ async fn a_turn_hears_that_its_caller_went_away() {
     for (key, apart) in [("outlived", false), ("outlived apart", true)] {
         let (echo, probe) = (echo(&node, key), probe(key));
         // The first poll is on the caller's stack, the rest is not.
-        let call: Pin<Box<dyn Future<Output = _>>> =
-            if apart { begin(echo.outlive_apart()).await } else { begin(echo.outlive()).await };
+        let call: Pin<Box<dyn Future<Output = _>>> = if apart {
+            begin(echo.outlive_apart().timeout(HOUR)).await
+        } else {
+            begin(echo.outlive().timeout(HOUR)).await
+        };
         probe.arrival().await;
         assert_eq!(probe.log(), ["gone before: false"], "{key}");
         if apart {
@@ -299,7 +304,7 @@ async fn a_turn_hears_that_its_caller_went_away() {
 async fn a_turn_that_never_waits_can_see_that_its_caller_went_away() {
     let node = alone([echoes()]).await;
     let (echo, probe) = (echo(&node, "computes"), probe("computes"));
-    let call = begin(echo.compute()).await;
+    let call = begin(echo.compute().timeout(HOUR)).await;
     probe.arrival().await;
     probe.release(1);
     drop(call);

@@ -293,6 +293,27 @@ async fn a_turn_runs_in_its_span_also_after_it_waited_and_a_span_tells_a_failure
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_one_way_call_keeps_no_span_of_its_caller_open() {
+    let node = start(&MemoryStore::new(), "one-way").await;
+    let caller = tracing::info_span!("sender");
+    let trace = caller.context().span().span_context().trace_id();
+    let held = relay(&node, "one-way");
+    held.spans().send().instrument(caller.clone()).await.expect("it is accepted");
+    probe("one-way").arrival().await;
+    drop(caller);
+    // The caller's own, its call, and the birth.
+    let ended = spans(trace, 3).await;
+    let sender = only(&ended, "sender", &SpanKind::Internal);
+    let call = child(&ended, sender, &SpanKind::Client);
+    assert!(ended.iter().all(|span| span.span_kind != SpanKind::Server), "{ended:#?}");
+    probe("one-way").release(1);
+    let ended = spans(trace, 4).await;
+    let turn = child(&ended, call, &SpanKind::Server);
+    assert!(turn.end_time >= sender.end_time);
+    within("stopping", node.stop()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_trace_begins_at_the_header_of_the_gateway() {
     let node = start(&MemoryStore::new(), "gateway").await;
     let http = node.http_address().expect("it has a gateway");
