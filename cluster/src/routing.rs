@@ -75,8 +75,8 @@ impl Routes {
         self.bell(shard).notified()
     }
 
-    /// Wakes those who wait for the shard: its route or gate has changed, or its owner began to answer.
-    pub fn notify(&self, shard: ShardId) {
+    /// Wakes those who wait for the shard.
+    pub(crate) fn notify(&self, shard: ShardId) {
         self.bell(shard).notify_waiters();
     }
 

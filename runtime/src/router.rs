@@ -4,6 +4,7 @@ mod attempt;
 mod budget;
 mod passage;
 mod persistence;
+mod trail;
 mod unopened;
 
 use std::cell::Cell;
@@ -35,9 +36,10 @@ use crate::payload::{Arguments, Encoding, Outcome};
 use crate::peer::Peers;
 use crate::request_context::{Changes, RequestContext};
 pub(crate) use attempt::may_pass;
-use attempt::{Attempt, Cause, Trail, Tried};
+use attempt::{Attempt, Tried};
 pub(crate) use budget::{Budget, Fare, Income, Retries};
 pub(crate) use persistence::Persistence;
+use trail::{Cause, Trail};
 use unopened::Unopened;
 
 /// How long a call waits before it tries again, when nothing tells it that something changed.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use greenroom::prelude::*;
-use greenroom::{FailureCode, MemoryStore};
+use greenroom::{Config, FailureCode, MemoryStore};
 use greenroom_proto::Frame;
 use greenroom_proto::v1::envelope::Body;
 use greenroom_proto::v1::peer_server::{Peer, PeerServer};
@@ -35,6 +35,11 @@ fn tally(node: &Node, key: usize) -> TallyRef {
 /// A node that owns everything and tells its peers this address, and one that only calls and has a
 /// gateway.
 async fn behind(address: SocketAddr) -> [Node; 2] {
+    behind_with(address, |_| {}).await
+}
+
+/// The same, with a caller of another configuration.
+async fn behind_with(address: SocketAddr, change: impl FnOnce(&mut Config)) -> [Node; 2] {
     let store = MemoryStore::new();
     let mut hidden = config(&store.handle(), "hidden", Pace::Calm);
     hidden.advertise = Some(address.to_string());
@@ -44,6 +49,7 @@ async fn behind(address: SocketAddr) -> [Node; 2] {
     let mut caller = config(&store.handle(), "caller", Pace::Calm);
     caller.http_listen = Some("127.0.0.1:0".into());
     caller.crash_detection = false;
+    change(&mut caller);
     let caller = start(caller, []).await;
     for node in [&hidden, &caller] {
         within("joining", node.ready()).await.expect("the node becomes ready");
@@ -81,19 +87,15 @@ async fn a_peer_out_of_reach_costs_no_call_a_time_out_and_is_called_as_soon_as_i
     assert_eq!(proxy.connections(), 1);
 
     proxy.set(Way::Cut);
-    // What was on its way when the connection broke may have run, and is not tried again.
-    within("the end of the link", async {
-        while failure(tally(&caller, 0).add().once().await).may_have_run {}
-    })
-    .await;
-    let calls = callers(&caller);
     let openings = "greenroom_peer_breaker_openings_total{node=\"caller\"}";
     within("the breaker's opening", async {
+        // The first may be written to the link that is about to break.
         while told(&caller, openings).await < 1.0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            let _ = tally(&caller, 0).add().once().await;
         }
     })
     .await;
+    let calls = callers(&caller);
     let state = "greenroom_peer_breaker{node=\"caller\",peer=\"hidden\"}";
     assert!(told(&caller, state).await >= 1.0);
     // However many wait for it, one connection is tried now and then.
@@ -265,11 +267,33 @@ async fn an_owner_that_refuses_is_asked_within_the_budget_however_many_callers_w
     let withheld = "greenroom_call_retries_withheld_total{node=\"caller\"}";
     assert!(told(&caller, withheld).await > 0.0);
 
-    // The first that gets through takes all along that wait for the same shard.
+    // Once one gets through, all may that wait for the same shard.
     refuser.takes.store(true, Ordering::SeqCst);
     let began = Instant::now();
     all_answered(calls).await;
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_owner_may_take_a_moment_to_open_even_if_no_retry_may_be_paid_for() {
+    let refuser = Refuser::default();
+    let address = refuser.start().await;
+    let [_hidden, caller] = behind_with(address, |caller| {
+        (caller.limits.retry_percent, caller.limits.retries_per_s_min) = (0, 0);
+    })
+    .await;
+    let (began, early) = (Instant::now(), tally(&caller, 0));
+    let early = tokio::spawn(async move { early.note(1).await });
+    within("a few refusals", async {
+        while refuser.asked() < 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    refuser.takes.store(true, Ordering::SeqCst);
+    assert_eq!(within("the call", early).await.expect("no panic"), Ok(()));
+    // Before any scout is sent.
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

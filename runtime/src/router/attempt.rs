@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use greenroom_cluster::Route;
-use greenroom_core::{ActorId, Epoch, ShardId};
+use greenroom_core::{ActorId, ShardId};
 use greenroom_shardlock::{Permit, Refused};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::budget::{Fare, Reason};
+use super::budget::Fare;
+use super::trail::Trail;
 use super::{Method, Package, Request, Router, failed, unknown_kind, unknown_method};
 use crate::activation::{Answer, Job, Later, Name, Replier, Submitted};
 use crate::ambient::Chain;
@@ -26,38 +27,6 @@ pub(super) enum Attempt {
     Again(Failure),
     /// Nothing was sent: an owner that refused the call is not asked again yet.
     Withheld,
-}
-
-/// Why an attempt is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// It is the first, and none of a call that was refused before.
-    First,
-    /// It is the first after one that was paid for.
-    Settled,
-    /// Something may have changed since the last look.
-    Look,
-    /// The shard's route or gate has changed, or an owner that refused calls answers again.
-    Change,
-    /// Time has passed.
-    Time,
-}
-
-/// What a call has tried.
-#[derive(Debug)]
-pub(super) struct Trail {
-    pub(super) cause: Cause,
-    /// The last epoch under which another node was to answer the call.
-    tried: Option<Epoch>,
-    /// Whether that node refused it. One that can't be reached did not: no retry hammers it, because
-    /// only few links are tried ([`crate::peer`]).
-    refused: bool,
-}
-
-impl Trail {
-    pub(super) fn new(cause: Cause) -> Self {
-        Self { cause, tried: None, refused: false }
-    }
 }
 
 /// What was tried at once.
@@ -123,20 +92,18 @@ impl Router {
         shard: ShardId,
         trail: &mut Trail,
     ) -> Attempt {
-        let Some(epoch) = trail.tried else { return Attempt::Final(answer) };
+        let Some(epoch) = trail.epoch() else { return Attempt::Final(answer) };
         match answer {
             Answer::Done(Outcome::Failed(failure)) if may_pass(&failure) => {
-                trail.refused = failure.code != FailureCode::Unreachable;
+                trail.tried(epoch, Some(failure.code));
                 if failure.code == FailureCode::NotOwner {
                     self.0.unopened.refused(shard, epoch, Instant::now());
                 }
                 Attempt::Again(failure)
             }
             answer => {
-                let failed = matches!(answer, Answer::Done(Outcome::Failed(_)));
-                if !failed && self.0.unopened.answered(shard, epoch) {
-                    // Those who wait for it need not wait for their time.
-                    self.0.cluster.routes().notify(shard);
+                if !matches!(answer, Answer::Done(Outcome::Failed(_))) {
+                    self.0.unopened.answered(shard, epoch);
                 }
                 Attempt::Final(answer)
             }
@@ -240,7 +207,9 @@ impl Router {
     ) -> Tried {
         match self.0.cluster.routes().route(request.shard) {
             Some(route) if route.owner.life.node != self.0.node => {
-                let Some(fare) = self.fare(request.shard, trail, &route) else {
+                let in_grace =
+                    || self.0.unopened.is_free(request.shard, route.epoch, Instant::now());
+                let Some(fare) = trail.fare(route.epoch, in_grace) else {
                     return Tried::Over(Attempt::Withheld);
                 };
                 with_scratch(|arguments| match package.for_another_node(arguments) {
@@ -269,34 +238,15 @@ impl Router {
             self.0.retries.withheld();
             return Tried::Over(Attempt::Withheld);
         }
-        (trail.tried, trail.refused) = (Some(route.epoch), false);
+        trail.tried(route.epoch, None);
         match sent {
             Ok(reply) => Tried::There(reply),
-            Err(Unsent::Failed(failure)) => Tried::Over(Attempt::Again(failure)),
+            Err(Unsent::Failed(failure)) => {
+                trail.tried(route.epoch, Some(failure.code));
+                Tried::Over(Attempt::Again(failure))
+            }
             Err(Unsent::Withheld) => Tried::Over(Attempt::Withheld),
         }
-    }
-
-    /// What it costs to send a call to this owner; `None` if it was asked just now.
-    ///
-    /// What is sent because something changed is free, so that no planned move fails calls, however
-    /// sick the cluster is otherwise. What is sent because time has passed is paid for: the
-    /// owner refused the same call under the same epoch.
-    fn fare(&self, shard: ShardId, trail: &Trail, route: &Route) -> Option<Fare> {
-        let same = trail.tried == Some(route.epoch);
-        Some(match trail.cause {
-            Cause::First => Fare::First,
-            Cause::Settled => Fare::Settled,
-            Cause::Look if same => return None,
-            Cause::Time if same && trail.refused => {
-                if self.0.unopened.is_free(shard, route.epoch, Instant::now()) {
-                    Fare::Free(Reason::Grace)
-                } else {
-                    Fare::Paid(Reason::Time)
-                }
-            }
-            Cause::Look | Cause::Change | Cause::Time => Fare::Free(Reason::Change),
-        })
     }
 }
 

@@ -70,18 +70,16 @@ impl Unopened {
         due
     }
 
-    /// The owner answered a call under this epoch; whether it had refused others before, who may wait.
-    pub(super) fn answered(&self, shard: ShardId, epoch: Epoch) -> bool {
+    /// The owner answered a call under this epoch: those that wait for it may try again.
+    pub(super) fn answered(&self, shard: ShardId, epoch: Epoch) {
         if self.len.load(Ordering::Relaxed) == 0 {
-            return false;
+            return;
         }
         let mut shards = self.shards.lock();
-        let known = shards.get(&shard).is_some_and(|entry| entry.epoch <= epoch);
-        if known {
+        if shards.get(&shard).is_some_and(|entry| entry.epoch <= epoch) {
             shards.remove(&shard);
             self.len.store(shards.len(), Ordering::Relaxed);
         }
-        known
     }
 }
 
@@ -118,18 +116,22 @@ mod tests {
         assert!(unopened.is_free(SHARD, Epoch(4), later));
         // What an older epoch comes to is no news.
         unopened.refused(SHARD, Epoch(3), later);
-        assert!(!unopened.answered(SHARD, Epoch(3)));
-        assert!(unopened.is_free(SHARD, Epoch(4), later + GRACE / 2));
+        unopened.answered(SHARD, Epoch(3));
+        assert!(unopened.is_free(SHARD, Epoch(4), later + GRACE), "the scout");
+        assert!(!unopened.is_free(SHARD, Epoch(4), later + GRACE));
     }
 
     #[test]
-    fn the_first_answer_is_told_once() {
-        let unopened = Unopened::default();
-        assert!(!unopened.answered(SHARD, Epoch(3)));
-        unopened.refused(SHARD, Epoch(3), Instant::now());
-        assert!(!unopened.answered(ShardId(8), Epoch(3)));
-        assert!(unopened.answered(SHARD, Epoch(3)));
-        assert!(!unopened.answered(SHARD, Epoch(3)));
+    fn the_first_answer_lets_everybody_try_again() {
+        let (unopened, start) = (Unopened::default(), Instant::now());
+        unopened.answered(SHARD, Epoch(3));
+        unopened.refused(SHARD, Epoch(3), start);
+        let later = start + GRACE;
+        assert!(unopened.is_free(SHARD, Epoch(3), later), "the scout");
+        unopened.answered(ShardId(8), Epoch(3));
+        assert!(!unopened.is_free(SHARD, Epoch(3), later));
+        unopened.answered(SHARD, Epoch(3));
+        assert!((0..100).all(|_| unopened.is_free(SHARD, Epoch(3), later)));
         assert_eq!(unopened.len.load(Ordering::Relaxed), 0);
     }
 

@@ -76,6 +76,49 @@ fn ranges_and_contradictions_are_refused() {
 }
 
 #[test]
+fn rates_of_the_gateway_and_the_budget_of_retries_are_read_and_checked() {
+    let config = read(&[
+        ("GREENROOM_RETRY_PERCENT", "0"),
+        ("GREENROOM_RETRIES_PER_SECOND_MIN", "0"),
+        ("GREENROOM_GATEWAY_CALLS_MAX", "10"),
+        ("GREENROOM_GATEWAY_RATE", "1000/s"),
+        ("GREENROOM_GATEWAY_CLIENT_RATE", "30/m"),
+        ("GREENROOM_GATEWAY_CLIENT_BURST", "5"),
+        ("GREENROOM_GATEWAY_CLIENT_HEADER", "x-client"),
+    ])
+    .unwrap();
+    assert_eq!((config.limits.retry_percent, config.limits.retries_per_s_min), (0, 0));
+    let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+    let expected = GatewayLimits {
+        calls_max: 10,
+        rate: Some(crate::Rate { calls: 1000, per: second, burst: 1000 }),
+        client_rate: Some(crate::Rate { calls: 30, per: minute, burst: 5 }),
+        client_header: Some("x-client".into()),
+    };
+    assert_eq!(config.gateway, expected);
+    let defaults = read(&[("GREENROOM_GATEWAY_RATE", "off")]).unwrap();
+    assert_eq!(defaults.gateway, GatewayLimits::default());
+    assert_eq!((defaults.limits.retry_percent, defaults.limits.retries_per_s_min), (20, 10));
+
+    let complaint = |name, value| read(&[(name, value)]).unwrap_err().to_string();
+    let rate = complaint("GREENROOM_GATEWAY_RATE", "fast");
+    assert!(rate.contains("GREENROOM_GATEWAY_RATE must be off or calls in a span"), "{rate}");
+    let rate = complaint("GREENROOM_GATEWAY_CLIENT_RATE", "20000000/s");
+    assert!(rate.contains("GREENROOM_GATEWAY_CLIENT_RATE must be 1 to 10000000"), "{rate}");
+    let burst = complaint("GREENROOM_GATEWAY_CLIENT_BURST", "5");
+    assert!(burst.contains("GREENROOM_GATEWAY_CLIENT_RATE is off"), "{burst}");
+    let header = complaint("GREENROOM_GATEWAY_CLIENT_HEADER", "x client");
+    assert!(header.contains("must be the name of a header, got \"x client\""), "{header}");
+    let calls = complaint("GREENROOM_GATEWAY_CALLS_MAX", "0");
+    assert_eq!(calls, "GREENROOM_GATEWAY_CALLS_MAX must be 1 to 1000000, got 0");
+    let percent = complaint("GREENROOM_RETRY_PERCENT", "101");
+    assert_eq!(percent, "GREENROOM_RETRY_PERCENT must be 0 to 100, got 101");
+    let zero = [("GREENROOM_GATEWAY_RATE", "5/s"), ("GREENROOM_GATEWAY_BURST", "0")];
+    let zero = read(&zero).unwrap_err().to_string();
+    assert_eq!(zero, "GREENROOM_GATEWAY_BURST must be 1 to 10000000, got 0");
+}
+
+#[test]
 fn labels_switches_and_strategies_are_read() {
     let config = read(&[
         ("GREENROOM_LABELS", "disk=ssd, make=h1"),
