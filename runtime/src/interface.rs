@@ -33,6 +33,9 @@ pub struct MethodSpec {
     pub name: &'static str,
     /// Whether a turn of it excludes others.
     pub access: Access,
+    /// Whether it is let in when the calls of a turn of the same actor lead back to it, before others
+    /// that wait; only a [`Access::Read`] method can be.
+    pub reentrant: bool,
     /// The arguments, without the context.
     pub fields: &'static [FieldSpec],
     /// The Rust type of the value, as written in the source.
@@ -128,7 +131,8 @@ impl fmt::Display for MethodSpec {
         if let Some(fails) = self.fails {
             write!(f, " ! {fails}")?;
         }
-        write!(f, "   [{}]", self.access)
+        let reentrant = if self.reentrant { ", reentrant" } else { "" };
+        write!(f, "   [{}{reentrant}]", self.access)
     }
 }
 
@@ -153,6 +157,7 @@ mod tests {
             MethodSpec {
                 name: "deposit",
                 access: Access::Write,
+                reentrant: false,
                 fields: &[AMOUNT, NOTE],
                 returns: "u64",
                 fails: Some("AccountError"),
@@ -160,6 +165,7 @@ mod tests {
             MethodSpec {
                 name: "balance",
                 access: Access::Read,
+                reentrant: true,
                 fields: &[],
                 returns: "u64",
                 fails: None,
@@ -182,7 +188,7 @@ mod tests {
     fn the_contract_prints_as_sorted_lines() {
         assert_eq!(
             SPEC.to_string(),
-            "bank.account.balance() -> u64   [read]\n\
+            "bank.account.balance() -> u64   [read, reentrant]\n\
              bank.account.deposit(amount: u64, note: Option<String>) -> u64 ! AccountError   [write]\n"
         );
     }

@@ -56,6 +56,13 @@ pub trait Clerk {
     async fn pass_on(&mut self, ctx: &mut Context, way: Vec<String>) -> Result<usize, Refusal>;
     /// The same in turns that may run beside each other.
     async fn look_on(&self, ctx: &mut Context, way: Vec<String>) -> Result<usize, Refusal>;
+    /// The same, and the last one waits for the test; comes in beside turns that wait for it.
+    #[reentrant]
+    async fn ask_round(&self, ctx: &mut Context, way: Vec<String>) -> Result<usize, Refusal>;
+    /// Waits for the test, then has another clerk look at this one.
+    async fn look_back(&self, ctx: &mut Context, by: String) -> Result<usize, Refusal>;
+    /// Has another clerk ask this one.
+    async fn ask_back(&mut self, ctx: &mut Context, by: String) -> Result<usize, Refusal>;
     /// Sends the first clerk on the way a note, who sends one to the next, and so on.
     async fn spread(&mut self, ctx: &mut Context, way: Vec<String>) -> Result<(), Refusal>;
     /// How long the caller still waits, in milliseconds.
@@ -105,6 +112,28 @@ impl Clerk for ClerkActor {
         };
         let next: ClerkRef = ctx.actor(next)?;
         Ok(next.look_on(rest.to_vec()).await? + 1)
+    }
+
+    async fn ask_round(&self, ctx: &mut Context, way: Vec<String>) -> Result<usize, Refusal> {
+        let Some((next, rest)) = way.split_first() else {
+            return Ok(0);
+        };
+        if ctx.key() == "asker" {
+            probe("asker").hold().await;
+        }
+        let next: ClerkRef = ctx.actor(next)?;
+        Ok(next.ask_round(rest.to_vec()).await? + 1)
+    }
+
+    async fn look_back(&self, ctx: &mut Context, by: String) -> Result<usize, Refusal> {
+        probe(ctx.key()).hold().await;
+        let by: ClerkRef = ctx.actor(&by)?;
+        Ok(by.look_on(vec![ctx.key().to_owned()]).await?)
+    }
+
+    async fn ask_back(&mut self, ctx: &mut Context, by: String) -> Result<usize, Refusal> {
+        let by: ClerkRef = ctx.actor(&by)?;
+        Ok(by.ask_round(vec![ctx.key().to_owned()]).await?)
     }
 
     async fn spread(&mut self, ctx: &mut Context, way: Vec<String>) -> Result<(), Refusal> {
@@ -243,6 +272,50 @@ async fn a_call_that_would_wait_for_itself_is_refused_at_once_and_names_the_cycl
     let round = a.look_on(way(&["b", "c", "a", "a"]));
     assert_eq!(within("a round of reads", round).await, Ok(4));
     assert_eq!(within("a call", a.take(1)).await, Ok(9));
+}
+
+#[tokio::test]
+async fn a_reentrant_call_comes_back_to_a_reading_actor_past_those_that_wait_for_it() {
+    let node = office().await;
+    let (asker, probe) = (clerk(&node, "asker"), probe("asker"));
+    let round = begin(asker.ask_round(way(&["other", "asker"]))).await;
+    probe.arrival().await;
+    // It waits for the round's turn; whoever came after it would wait for it.
+    let write = begin(asker.take(1)).await;
+    let read = begin(asker.look_on(Vec::new())).await;
+    probe.release(1);
+    assert_eq!(within("the round", round).await, Ok(2));
+    assert_eq!(within("the call that waited", write).await, Ok(9));
+    assert_eq!(within("the call after it", read).await, Ok(0));
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_reentrant_is_told_of_the_cycle_that_a_waiting_call_closes() {
+    let node = office().await;
+    let held = clerk(&node, "asked");
+    let look = begin(held.look_back("asker of asked".into())).await;
+    probe("asked").arrival().await;
+    let write = begin(held.take(1)).await;
+    probe("asked").release(1);
+    let refused = within("the look", look).await.unwrap_err();
+    let CallError::Actor(Refusal::Next { code, message, .. }) = refused else {
+        panic!("{refused:?} is no refused cycle")
+    };
+    assert_eq!(code, "cycle");
+    let names = "test.clerk/asked -> test.clerk/asker of asked -> test.clerk/asked";
+    assert!(message.contains(names), "{message}");
+    assert_eq!(within("the call that waited", write).await, Ok(9));
+}
+
+#[tokio::test]
+async fn a_reentrant_call_does_not_come_back_into_an_exclusive_turn() {
+    let node = office().await;
+    let refused = within("a round", clerk(&node, "alone").ask_back("x".into())).await.unwrap_err();
+    let CallError::Actor(Refusal::Next { code, message, .. }) = refused else {
+        panic!("{refused:?} is no refused cycle")
+    };
+    assert_eq!(code, "cycle");
+    assert!(message.contains("test.clerk/alone -> test.clerk/x -> test.clerk/alone"), "{message}");
 }
 
 #[tokio::test]

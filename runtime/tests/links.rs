@@ -17,6 +17,8 @@ pub trait Post {
     async fn back(&self, letter: String) -> String;
     /// A letter of so many letters.
     async fn write(&self, len: usize) -> String;
+    /// Waits until its caller is gone, and notes that.
+    async fn until_alone(&self, ctx: &mut Context);
     /// Waits until the test lets it go on, and notes its name.
     async fn hold(&mut self, name: String);
 }
@@ -36,6 +38,15 @@ impl Post for PostActor {
 
     async fn write(&self, len: usize) -> String {
         "x".repeat(len)
+    }
+
+    async fn until_alone(&self, ctx: &mut Context) {
+        let probe = probe(&self.0);
+        probe.hold().await;
+        assert!(!ctx.caller_is_gone());
+        ctx.caller_gone().await;
+        probe.note(format!("gone: {}", ctx.caller_is_gone()));
+        probe.hold().await;
     }
 
     async fn hold(&mut self, name: String) {
@@ -128,6 +139,20 @@ async fn a_call_that_was_given_up_is_taken_out_of_its_mailbox_on_another_node() 
     assert_eq!(within("the running call", running).await, Ok(()));
     assert_eq!(within("the last call", last).await, Ok(()));
     assert_eq!(probe.log(), ["running", "last"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_hears_that_its_caller_on_another_node_is_gone() {
+    let (caller, _host) = pair(1, 4 << 20).await;
+    let (post, probe) = (at(&caller, "heard"), probe("heard"));
+    let dropped = begin(post.until_alone()).await;
+    probe.release(1);
+    probe.arrival().await;
+    drop(dropped);
+    // Its second holding place comes after the news.
+    probe.arrival().await;
+    assert_eq!(probe.log(), ["gone: true"]);
+    probe.release(1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,8 @@ pub(crate) struct Method {
     pub(crate) ident: Ident,
     pub(crate) receiver: Receiver,
     pub(crate) access: Access,
+    /// Marked `#[reentrant]`.
+    pub(crate) reentrant: bool,
     /// What follows the receiver, in order.
     pub(crate) inputs: Vec<Input>,
     pub(crate) output: Output,

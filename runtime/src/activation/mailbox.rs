@@ -94,6 +94,11 @@ impl<A> Mailbox<A> {
             return Admission::Start(self.begin(job.access));
         }
         if let Some(cycle) = job.cycle(id) {
+            // A turn that waits for this call is among the readers: those who wait in the mailbox wait
+            // for that turn, and so for this call.
+            if job.reentrant && self.readers > 0 && self.may_start(Access::Read) {
+                return Admission::Start(self.begin(Access::Read));
+            }
             let message = format!("the call would wait for itself: {cycle}");
             return Admission::Refused(Failure::new(FailureCode::Cycle, message));
         }

@@ -104,6 +104,8 @@ impl Replier {
 pub(crate) struct Job {
     pub(crate) method: usize,
     pub(crate) access: Access,
+    /// Whether it may begin inside a turn that waits for it.
+    pub(crate) reentrant: bool,
     pub(crate) arguments: Arguments,
     /// When the call was made or came here, if it has not waited since.
     pub(crate) made: Instant,

@@ -153,6 +153,7 @@ impl Incoming {
         let mut job = Job {
             method,
             access: spec.access,
+            reentrant: spec.reentrant,
             arguments: Arguments::Encoded { encoding: asked.encoding, bytes: arguments },
             made: asked.made,
             deadline: asked.deadline,

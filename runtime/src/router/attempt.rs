@@ -140,6 +140,7 @@ impl Router {
         let mut job = Job {
             method,
             access: spec.access,
+            reentrant: spec.reentrant,
             arguments,
             made: request.made,
             deadline: request.deadline,

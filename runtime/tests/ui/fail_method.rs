@@ -23,4 +23,12 @@ trait Received {
     async fn boxed(self: Box<Self>);
 }
 
+#[greenroom::interface(kind = "a")]
+trait Marked {
+    #[reentrant]
+    async fn exclusive(&mut self);
+    #[reentrant(always)]
+    async fn with_options(&self);
+}
+
 fn main() {}

@@ -26,15 +26,38 @@ pub(super) fn method(declared: &TraitItemFn, errors: &mut Errors) -> Option<Meth
     let receiver = receiver(sig, errors);
     let inputs = inputs(sig, errors);
     let output = output(&sig.output, errors);
+    let mut attrs = declared.attrs.clone();
+    let reentrant = reentrant(&mut attrs, receiver.map(|(_, access)| access), errors);
     let (receiver, access) = receiver?;
     Some(Method {
-        attrs: declared.attrs.clone(),
+        attrs,
         ident: sig.ident.clone(),
         receiver: receiver.clone(),
         access,
+        reentrant,
         inputs: inputs?,
         output: output?,
     })
+}
+
+/// Takes the mark `#[reentrant]` off the method; whether it was there.
+fn reentrant(attrs: &mut Vec<Attribute>, access: Option<Access>, errors: &mut Errors) -> bool {
+    let is_mark = |attr: &Attribute| attr.path().is_ident("reentrant");
+    let marks: Vec<Attribute> = attrs.iter().filter(|attr| is_mark(attr)).cloned().collect();
+    attrs.retain(|attr| !is_mark(attr));
+    for mark in &marks {
+        if mark.meta.require_path_only().is_err() {
+            errors.at(mark, "this mark has no options: write `#[reentrant]`");
+        }
+        if access == Some(Access::Write) {
+            errors.at(
+                mark,
+                "a reentrant method takes `&self`: it runs inside a turn of the same actor, and \
+                 `&mut self` would have it for itself",
+            );
+        }
+    }
+    !marks.is_empty()
 }
 
 /// Unlike one on the trait, a `#[cfg]` on a method has not been decided when the macro sees it.

@@ -67,6 +67,7 @@ fn spec(method: &Method) -> TokenStream {
         Access::Read => quote!(Read),
         Access::Write => quote!(Write),
     };
+    let reentrant = method.reentrant;
     let fields = method.arguments().map(|argument| {
         let (name, ty) = (wire_name(&argument.ident), text(&argument.ty));
         quote!(::greenroom::__private::FieldSpec { name: #name, ty: #ty })
@@ -83,6 +84,7 @@ fn spec(method: &Method) -> TokenStream {
         ::greenroom::__private::MethodSpec {
             name: #name,
             access: ::greenroom::__private::Access::#access,
+            reentrant: #reentrant,
             fields: &[#(#fields),*],
             returns: #returns,
             fails: #fails,
