@@ -11,8 +11,8 @@ use crate::router::Router;
 /// A type of actors. Its methods are those of the interface that it also implements.
 ///
 /// One value lives at a time for each key that is in use, on one node of the cluster. It comes to
-/// life when it is called and goes when it has been idle, when its shard moves, or when a turn
-/// panics.
+/// life when it is called and goes when it has been idle, when others need its place, when its shard
+/// moves, or when a turn panics.
 pub trait Actor: Sized + Send + Sync + 'static {
     /// Brings the actor to life, before its first turn.
     ///
@@ -24,7 +24,8 @@ pub trait Actor: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self, ActivateError>> + Send;
 
     /// Takes leave of the actor, after its last turn. It is not called when the node lost its
-    /// right to run, or when a turn panicked: what such an actor holds must not be saved.
+    /// right to run, or when a turn panicked and the kind does not
+    /// [keep](crate::OnPanic::Keep) such actors: what they hold must not be saved.
     fn deactivate(self, reason: DeactivateReason) -> impl Future<Output = ()> + Send {
         let _ = reason;
         async {}
@@ -97,4 +98,7 @@ pub enum DeactivateReason {
     Idle,
     /// Its shard goes to another node.
     Handoff,
+    /// Others need its place: the node or the kind has as many actors as it may have, or memory is
+    /// short, and this one was among those that are missed least.
+    Pressure,
 }

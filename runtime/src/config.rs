@@ -110,6 +110,12 @@ pub struct Config {
     /// `GREENROOM_SHUTDOWN_TIMEOUT`: how long a stopping node may take to hand its shards over;
     /// 30 s.
     pub shutdown_timeout: Duration,
+    /// `GREENROOM_ACTIVATIONS_MAX`: most actors in the node's memory, `1..=1000000000`; 10000000.
+    /// From 95 % on, idle ones are deactivated for those to come.
+    pub activations_max: usize,
+    /// `GREENROOM_MEMORY_SHED_BYTES`: memory of the process above which idle actors are deactivated,
+    /// and, if that does not help, none comes to life, `16MiB` to `1PiB`; `off` unless set.
+    pub memory_shed_bytes: Option<u64>,
     /// `GREENROOM_CALL_TIMEOUT`, `GREENROOM_CALLS_IN_FLIGHT_MAX`, `GREENROOM_CALLS_PER_PEER_MAX`
     /// and `GREENROOM_PAYLOAD_BYTES_MAX`: 10 s, 65536, 65536 and 4194304. `GREENROOM_RETRY_PERCENT` and
     /// `GREENROOM_RETRIES_PER_SECOND_MIN`: 20 and 10.
@@ -138,6 +144,10 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// Most actors that may ever be allowed in a node's memory.
+pub(crate) const ACTIVATIONS_MAX_MAX: usize = 1_000_000_000;
+/// A process takes so much before it has any actors.
+const MEMORY_SHED_BYTES_MIN: u64 = 16 << 20;
 const HOUR: Duration = Duration::from_secs(3600);
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -212,6 +222,8 @@ impl Config {
             gate_hold_max: None,
             gate_wait_warning: Duration::from_secs(1),
             shutdown_timeout: Duration::from_secs(30),
+            activations_max: 10_000_000,
+            memory_shed_bytes: None,
             limits: CallLimits::default(),
             peer_streams: 1,
             gateway: GatewayLimits::default(),
@@ -246,6 +258,11 @@ impl Config {
         range("GREENROOM_RETRY_PERCENT", self.limits.retry_percent.into(), 0, 100);
         range("GREENROOM_RETRIES_PER_SECOND_MIN", self.limits.retries_per_s_min.into(), 0, 10_000);
         range("GREENROOM_GATEWAY_CALLS_MAX", self.gateway.calls_max as u64, 1, 1_000_000);
+        let activations_max = self.activations_max as u64;
+        range("GREENROOM_ACTIVATIONS_MAX", activations_max, 1, ACTIVATIONS_MAX_MAX as u64);
+        if let Some(bytes) = self.memory_shed_bytes {
+            range("GREENROOM_MEMORY_SHED_BYTES", bytes, MEMORY_SHED_BYTES_MIN, 1 << 50);
+        }
         let mut span = |name: &str, value: Duration, low: Duration, high: Duration| {
             if !(low..=high).contains(&value) {
                 complaints.push(format!("{name} must be {low:?} to {high:?}, got {value:?}"));

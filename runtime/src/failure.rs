@@ -131,10 +131,10 @@ impl Failure {
     /// How long to wait before a new attempt is worth it, as far as whoever refused the call can tell;
     /// `None` when it can't.
     ///
-    /// A refusal as `overloaded` has it: from the queue before the actor and how long its turns take, or
-    /// the time at which a rate limit lets the next call through. It is a hint: nothing is kept free
-    /// for whoever waits so long. Hints that many callers get at a time differ a little, so that they
-    /// don't come back all at once.
+    /// A refusal as `overloaded` has it: from the queue before the actor and how long its turns take, the
+    /// time at which a rate limit lets the next call through, or when somebody looks again whether there
+    /// is memory. It is a hint: nothing is kept free for whoever waits so long. Hints that many callers
+    /// get at a time differ a little, so that they don't come back all at once.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after_ms.map(|millis| Duration::from_millis(millis.get().into()))

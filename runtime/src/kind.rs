@@ -6,22 +6,44 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use greenroom_cluster::RightToRun;
-use greenroom_core::GROUP_DEFAULT;
+use greenroom_core::{GROUP_DEFAULT, NodeId};
 use greenroom_shardlock::Gates;
 
 use crate::activation::{Directory, Hosted, KindOptions};
 use crate::actor::Actor;
+use crate::config::ACTIVATIONS_MAX_MAX;
 use crate::interface::{Dispatch, InterfaceSpec};
 use crate::overload::Refusals;
+use crate::pressure::{Clock, Memory, Room};
 use crate::router::WeakRouter;
 
 /// What a kind needs of the node that hosts it.
 pub(crate) struct Host {
+    pub(crate) node: NodeId,
     pub(crate) shards: u32,
     pub(crate) right: Arc<RightToRun>,
     pub(crate) gates: Arc<Gates>,
     pub(crate) router: Arc<OnceLock<WeakRouter>>,
     pub(crate) refusals: Arc<Refusals>,
+    pub(crate) clock: Clock,
+    /// For the actors of all kinds.
+    pub(crate) room: Arc<Room>,
+    pub(crate) memory: Arc<Memory>,
+}
+
+/// What a panic in a turn costs the actor. The call fails as `panicked` in any case, and the node
+/// goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnPanic {
+    /// The activation is dropped, without a farewell: what the panic left half-done is gone, and the
+    /// next call brings the actor to life anew.
+    #[default]
+    Deactivate,
+    /// The actor stays as the panic left it, and its next turn goes on with that. What the turn had
+    /// changed before it panicked is not undone, and its farewell may save it: this is for actors
+    /// whose state is sound between any two statements, or that would rather be wrong than forget.
+    Keep,
 }
 
 /// A kind of actors: an interface and the actor type that serves it. `AccountRef::served_by` makes
@@ -40,10 +62,7 @@ impl Kind {
             spec: &I::SPEC,
             group: GROUP_DEFAULT.into(),
             options: KindOptions::default(),
-            directory: |host, options| {
-                let Host { shards, right, gates, router, refusals } = host;
-                Arc::new(Directory::<A, I>::new(shards, options, right, gates, router, refusals))
-            },
+            directory: |host, options| Arc::new(Directory::<A, I>::new(host, options)),
         }
     }
 
@@ -56,7 +75,8 @@ impl Kind {
         self
     }
 
-    /// After how long without a call an actor is deactivated; 5 minutes unless told otherwise.
+    /// After how long without a call an actor is deactivated; 5 minutes unless told otherwise. More
+    /// than 49 days is for ever.
     #[must_use]
     pub fn idle_timeout(mut self, span: Duration) -> Self {
         self.options.idle_timeout = span;
@@ -87,6 +107,23 @@ impl Kind {
     #[must_use]
     pub fn activation_timeout(mut self, span: Duration) -> Self {
         self.options.activation_timeout = span.min(Duration::from_secs(24 * 3600));
+        self
+    }
+
+    /// Most actors of this kind in a node's memory, at least 1; as many as
+    /// `GREENROOM_ACTIVATIONS_MAX` allows unless told otherwise. When there are so many, an actor that
+    /// is called must wait until an idle one has been deactivated for it, and if none is idle, the
+    /// call is refused as `overloaded`: it surely did not run.
+    #[must_use]
+    pub fn activations_max(mut self, actors: usize) -> Self {
+        self.options.activations_max = Some(actors.clamp(1, ACTIVATIONS_MAX_MAX));
+        self
+    }
+
+    /// What a panic in a turn costs the actor; its activation unless told otherwise.
+    #[must_use]
+    pub fn on_panic(mut self, on_panic: OnPanic) -> Self {
+        self.options.on_panic = on_panic;
         self
     }
 

@@ -63,6 +63,7 @@ mod node;
 mod overload;
 mod payload;
 mod peer;
+mod pressure;
 mod request_context;
 mod router;
 pub mod scatter;
@@ -80,7 +81,7 @@ pub use greenroom_core::{ActorId, Epoch, Life, NodeId, ShardId, ShardLoad, View}
 pub use greenroom_macros::interface;
 pub use intercept::{CallEnd, CallOutcome, CallSide, InterceptedCall, Interceptor, Source};
 pub use interface::{Access, Dispatch, FieldSpec, Interface, InterfaceSpec, MethodSpec};
-pub use kind::Kind;
+pub use kind::{Kind, OnPanic};
 pub use node::{Node, NodeBuilder, NodeError};
 pub use request_context::RequestContext;
 pub use router::{CallLimits, Peeked};

@@ -25,6 +25,10 @@ pub(crate) enum Limit {
     Mailbox,
     /// Calls of one kind that wait or run on.
     Kind,
+    /// Actors in memory, of the node or of one kind.
+    Activations,
+    /// Memory of the process.
+    Memory,
     /// Calls under way that were made on this node.
     Node,
     /// Calls under way that one peer made over one link.
@@ -38,9 +42,11 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Mailbox,
         Self::Kind,
+        Self::Activations,
+        Self::Memory,
         Self::Node,
         Self::Connection,
         Self::Gateway,
@@ -52,6 +58,8 @@ impl Limit {
         match self {
             Self::Mailbox => "mailbox",
             Self::Kind => "kind",
+            Self::Activations => "activations",
+            Self::Memory => "memory",
             Self::Node => "node",
             Self::Connection => "connection",
             Self::Gateway => "gateway",

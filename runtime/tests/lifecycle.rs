@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use greenroom::prelude::*;
-use greenroom::{FailureCode, Kind};
+use greenroom::{FailureCode, Kind, OnPanic};
 use support::probe::{Probe, probe};
 use support::{alone, begin, expect_failure, failure, within};
 
@@ -181,6 +181,72 @@ async fn a_panic_loses_the_activation_and_nothing_else() {
     assert_eq!(within("a call", other.flap()).await, Ok(2));
     assert_eq!((probe.activations(), node.active_actors()), (3, 2));
     assert!(probe.reasons().is_empty(), "what panicked takes no leave");
+}
+
+/// As the panic left it: what a turn did before it panicked is not undone.
+#[tokio::test]
+async fn an_actor_that_is_kept_goes_on_after_a_panic_as_the_panic_left_it() {
+    let node = alone([moths().on_panic(OnPanic::Keep)]).await;
+    let (moth, probe) = (moth(&node, "phoenix"), probe("phoenix"));
+    assert_eq!(within("a call", moth.flap()).await, Ok(1));
+    for flaps in 2..5 {
+        let failed = failure(within("a call", moth.burn()).await);
+        let message = expect_failure(failed, FailureCode::Panicked, true);
+        assert!(message.contains("test.moth/phoenix panicked"), "{message}");
+        let failed = within("a call", moth.singe()).await;
+        expect_failure(failure(failed), FailureCode::Panicked, true);
+        assert_eq!(within("a call", moth.flap()).await, Ok(flaps));
+    }
+    // One that panics while it waits, with others behind it.
+    let resting = begin(moth.rest()).await;
+    let burning = begin(moth.burn()).await;
+    let flapping = begin(moth.flap()).await;
+    probe.release(1);
+    let all = async { tokio::join!(resting, burning, flapping) };
+    let (rested, burned, flapped) = within("the three calls", all).await;
+    assert_eq!((rested, flapped), (Ok(()), Ok(5)));
+    expect_failure(failure(burned), FailureCode::Panicked, true);
+    assert_eq!((probe.activations(), node.active_actors()), (1, 1));
+    within("the stop", node.stop()).await;
+    assert_eq!(probe.reasons(), [DeactivateReason::Handoff], "it takes its leave as others do");
+}
+
+#[tokio::test]
+async fn a_destructor_that_panics_ends_nothing_else_however_the_actor_is_lost() {
+    let node =
+        alone([moths().on_panic(OnPanic::Keep).idle_timeout(Duration::from_millis(1))]).await;
+    // In a farewell,
+    let explosive = moth(&node, "kept explosive");
+    assert_eq!(within("a call", explosive.flap()).await, Ok(1));
+    let failed = within("a panic", explosive.explode()).await;
+    expect_failure(failure(failed), FailureCode::Panicked, true);
+    within("the end of the farewell", async {
+        while node.active_actors() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    assert_eq!(within("a call", explosive.flap()).await, Ok(1), "a new activation");
+    // and with its node.
+    let node = alone([moths().on_panic(OnPanic::Keep)]).await;
+    let moth = moth(&node, "kept to the end");
+    expect_failure(failure(within("a panic", moth.explode()).await), FailureCode::Panicked, true);
+    assert_eq!(node.active_actors(), 1);
+    within("the crash", node.crash()).await;
+    assert_eq!(node.active_actors(), 0);
+}
+
+#[tokio::test]
+async fn activations_that_panic_again_and_again_cost_nothing_but_their_calls() {
+    let node = alone([moths()]).await;
+    let hopeless = moth(&node, "panicking");
+    for _ in 0..200 {
+        let failed = failure(within("a call", hopeless.flap()).await);
+        let message = expect_failure(failed, FailureCode::ActivationFailed, false);
+        assert!(message.contains("panicked"), "{message}");
+    }
+    assert_eq!(node.active_actors(), 0);
+    assert_eq!(within("a call", moth(&node, "sane").flap()).await, Ok(1));
 }
 
 #[tokio::test]

@@ -182,6 +182,14 @@ table! {
         "How often the node could no longer follow the store and read all anew.";
     ACTIVATIONS: Gauge "greenroom_activations" ["kind" = "kind of actor that the node hosts"] Count
         "Actors in the node's memory.";
+    PASSIVATIONS: Counter "greenroom_passivations_total"
+        ["kind" = "kind of actor that the node hosts", "reason" = "idle, cap, memory"] Count
+        "Actors deactivated because they were idle for their kind's time-out, to make room below a cap on actors, or because memory was short. Those whose shard moved are not among them.";
+    ACTIVATIONS_REFUSED: Counter "greenroom_activations_refused_total"
+        ["kind" = "kind of actor that the node hosts", "reason" = "node_cap, kind_cap, memory"] Count
+        "Activations refused because the node or the kind had as many actors as it may have and none could go, or because memory was short.";
+    RESIDENT_MEMORY: Gauge "greenroom_resident_memory_bytes" [] Bytes
+        "Physical memory of the node's process, as Linux tells it; not told elsewhere.";
     GATE_ATTEMPTS: Counter "greenroom_gate_attempts_total" ["side" = "read, write"] Count
         "Attempts to get into a shard's gate for a call (read), or to hold it alone for a handoff (write), each counted when it has ended.";
     GATE_REFUSALS: Counter "greenroom_gate_refusals_total" ["side" = "read, write"] Count
@@ -199,8 +207,8 @@ table! {
     GATE_PERMITS_REVOKED: Counter "greenroom_gate_permits_revoked_total" [] Count
         "Permits of turns that overran a handoff's drain deadline: their replies are refused.";
     CALLS_REFUSED: Counter "greenroom_calls_refused_total"
-        ["limit" = "mailbox, kind, node, connection, gateway, gateway_rate, client_rate"] Count
-        "Calls refused at once because there were too many: that wait for one actor, of a kind that wait or run on, under way that were made on the node, under way of one peer's link, HTTP calls at a time, HTTP calls in a span of time of everybody and of one client.";
+        ["limit" = "mailbox, kind, activations, memory, node, connection, gateway, gateway_rate, client_rate"] Count
+        "Calls refused at once because there were too many: that wait for one actor, of a kind that wait or run on, to actors that found no place in memory, to new actors while memory was short, under way that were made on the node, under way of one peer's link, HTTP calls at a time, HTTP calls in a span of time of everybody and of one client.";
     RETRIES: Counter "greenroom_call_retries_total" ["reason" = "change, grace, time, overload"] Count
         "Calls that surely did not run and were sent once more: because the shard's route or gate changed or its owner is back, because a new owner may still be opening the gate, because time passed, because a limit may have room again. The last two are paid for from the budget.";
     RETRIES_WITHHELD: Counter "greenroom_call_retries_withheld_total" [] Count

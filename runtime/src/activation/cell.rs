@@ -5,7 +5,7 @@
 //! whoever submitted it, and only a turn that really waits is handed to the executor.
 
 use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use super::caller::{Reply, with_present};
 use super::directory::Shared;
-use super::mailbox::{Admission, Mailbox, Start, Unused, With};
+use super::mailbox::{Admission, Cleared, Mailbox, Start, With};
 use super::run::{Ran, begin, first_turn, turn};
 use super::turn::{Answer, Job, Later, Queued, Replier, Submitted};
 use crate::actor::{Actor, DeactivateReason};
@@ -73,7 +73,8 @@ pub(super) struct Moved<'a> {
 
 impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     pub(super) fn new(id: ActorId, shared: Arc<Shared<A, I>>) -> Self {
-        Self { id, shared, mailbox: Mutex::new(Mailbox::new()) }
+        let mailbox = Mutex::new(Mailbox::new(shared.clock.now()));
+        Self { id, shared, mailbox }
     }
 
     /// Takes a call: starts its turn at once if nothing is before it, else queues it.
@@ -254,62 +255,69 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         self.mailbox.lock().is_active()
     }
 
-    /// Puts the actor back after a turn of its own; answers with what may start now.
+    /// Puts the actor back after a turn of its own, or nobody if it did not come to life or did not
+    /// survive; answers with what may start now.
     pub(super) fn put_back(&self, actor: Option<Arc<A>>, used: Instant) -> Vec<Start<A>> {
-        let put_back = self.mailbox.lock().put_back(actor, used);
+        let Some(actor) = actor else { return self.mailbox.lock().leave_empty() };
+        let put_back = self.mailbox.lock().put_back(actor, self.shared.clock.ms(used));
         put_back.unwrap_or_else(|dropped| {
             // Its turn was revoked, and the cell cleared: the actor ends here, without a farewell.
-            if dropped.is_some() {
-                self.shared.deactivated();
-            }
+            self.let_go(dropped);
+            self.shared.deactivated();
             Vec::new()
         })
-    }
-
-    /// Deactivates the actor if it has not been used since `before`. Returns whether the cell may
-    /// leave the directory, where the caller then calls [`Cell::retire`].
-    pub(super) async fn passivate(self: &Arc<Self>, before: Instant) -> bool {
-        let unused = self.mailbox.lock().take_unused(before);
-        let actor = match unused {
-            Unused::Actor(actor) => actor,
-            Unused::Empty => return true,
-            Unused::InUse => return false,
-        };
-        self.deactivate(actor, DeactivateReason::Idle).await;
-        let next = self.put_back(None, Instant::now());
-        let nothing_waits = next.is_empty();
-        self.spawn_all(next);
-        nothing_waits
-    }
-
-    /// Marks the cell as gone if nothing lives or waits in it.
-    pub(super) fn retire(&self) -> bool {
-        self.mailbox.lock().retire()
     }
 
     /// Takes everything out of the cell: calls that wait are given back, the actor is returned. A
     /// turn that still runs has been revoked; its actor is dropped when it ends.
     pub(super) fn clear(&self) -> Option<Arc<A>> {
-        let (actor, waiting) = self.mailbox.lock().clear();
+        let Cleared { actor, waiting, lost } = self.mailbox.lock().clear();
+        if lost {
+            self.shared.deactivated();
+        }
         for queued in waiting {
             queued.bounce(FailureCode::NotOwner, "the actor's shard moved away");
         }
         actor
     }
 
+    /// Drops an actor, which may be half-changed: then its destructor may panic as well.
+    pub(super) fn let_go(&self, actor: Arc<A>) {
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(actor)));
+        if dropped.is_err() {
+            tracing::error!(kind = self.id.kind(), "an actor panicked while it was dropped");
+        }
+    }
+
     pub(super) async fn deactivate(&self, actor: Arc<A>, reason: DeactivateReason) {
         let shared = &self.shared;
-        shared.deactivated();
+        // To the end: for so long it takes memory.
+        let _leaves = Leaves(shared);
         // A read that overran its drain deadline may still hold it; then it is not at peace, and
         // what it would save could be torn. And without the right to run, another node may have
         // brought the actor to life already.
-        let Some(actor) = Arc::into_inner(actor).filter(|_| shared.right.holds()) else { return };
-        let kind = self.id.kind();
-        let farewell = AssertUnwindSafe(actor.deactivate(reason)).catch_unwind();
-        match timeout(shared.options.activation_timeout, farewell).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => tracing::error!(kind, "an actor panicked in its deactivation"),
-            Err(_) => tracing::error!(kind, "an actor's deactivation took too long"),
+        if !shared.right.holds() {
+            return self.let_go(actor);
         }
+        let Some(actor) = Arc::into_inner(actor) else { return };
+        let kind = self.id.kind();
+        // Whatever is left of the actor is dropped inside, where a panic of it is caught too.
+        let farewell = AssertUnwindSafe(async {
+            timeout(shared.options.activation_timeout, actor.deactivate(reason)).await
+        });
+        match farewell.catch_unwind().await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => tracing::error!(kind, "an actor's deactivation took too long"),
+            Err(_) => tracing::error!(kind, "an actor panicked in its deactivation"),
+        }
+    }
+}
+
+/// Counts an actor as gone when it is dropped.
+struct Leaves<'a, A, I>(&'a Shared<A, I>);
+
+impl<A, I> Drop for Leaves<'_, A, I> {
+    fn drop(&mut self) {
+        self.0.deactivated();
     }
 }

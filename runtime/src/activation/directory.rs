@@ -15,7 +15,6 @@ use greenroom_core::ShardId;
 use greenroom_shardlock::{Gates, Permit};
 use parking_lot::Mutex;
 use tokio::runtime::{EnterGuard, Handle};
-use tokio::time::Instant;
 
 use super::active::active_keys;
 use super::cell::{Cell, Moved};
@@ -23,16 +22,14 @@ use super::name::Name;
 use super::turn::{Job, Later, Submitted};
 use crate::actor::{Actor, DeactivateReason};
 use crate::interface::{Dispatch, InterfaceSpec};
+use crate::kind::{Host, OnPanic};
 use crate::load::{Counted, Counts, Tally};
 use crate::overload::{Crowd, Refusals};
+use crate::pressure::{Clock, Coldest, Place, Room, Rooms, Told, Victim};
 use crate::router::{Router, WeakRouter};
 
 /// Most actors of a shard that are deactivated at the same time.
-const DEACTIVATIONS_IN_FLIGHT_MAX: usize = 64;
-
-/// How often idle actors are looked for.
-const PASSIVATE_EVERY_MIN: Duration = Duration::from_millis(20);
-const PASSIVATE_EVERY_MAX: Duration = Duration::from_secs(5);
+pub(super) const DEACTIVATIONS_IN_FLIGHT_MAX: usize = 64;
 
 /// How the actors of a kind live.
 #[derive(Clone, Debug)]
@@ -45,6 +42,9 @@ pub(crate) struct KindOptions {
     pub(crate) calls_waiting_max: usize,
     /// How long an activation or a deactivation may take.
     pub(crate) activation_timeout: Duration,
+    /// Most actors of the kind in the memory of a node, if not as many as the node may have.
+    pub(crate) activations_max: Option<usize>,
+    pub(crate) on_panic: OnPanic,
 }
 
 impl Default for KindOptions {
@@ -54,6 +54,8 @@ impl Default for KindOptions {
             mailbox_len_max: 1024,
             calls_waiting_max: 262_144,
             activation_timeout: Duration::from_secs(10),
+            activations_max: None,
+            on_panic: OnPanic::default(),
         }
     }
 }
@@ -67,6 +69,10 @@ pub(super) struct Shared<A, I> {
     pub(super) runtime: Handle,
     pub(super) right: Arc<RightToRun>,
     pub(super) gates: Arc<Gates>,
+    /// The node's.
+    pub(super) clock: Clock,
+    pub(super) rooms: Rooms,
+    pub(super) told: Told,
     router: Arc<OnceLock<WeakRouter>>,
     pub(super) refusals: Arc<Refusals>,
     /// Calls that wait, or run on after their first poll.
@@ -81,8 +87,8 @@ pub(super) struct Shared<A, I> {
 /// What there is of a kind in a shard. In a cache line of its own, which a call takes for the lock:
 /// it has the tally then already, and gets in the way of no other shard.
 #[repr(align(64))]
-struct Slot<A, I> {
-    cells: Mutex<Cells<A, I>>,
+pub(super) struct Slot<A, I> {
+    pub(super) cells: Mutex<Cells<A, I>>,
     tally: Tally,
 }
 
@@ -106,12 +112,16 @@ impl<A, I> Shared<A, I> {
         self.router.get()?.upgrade()
     }
 
-    pub(super) fn activated(&self) {
+    /// An actor has come to life in its place.
+    pub(super) fn activated(&self, place: Place<'_>) {
+        place.keep();
         self.active.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// An actor has gone, and its place is free.
     pub(super) fn deactivated(&self) {
         self.active.fetch_sub(1, Ordering::Relaxed);
+        self.rooms.give_back();
     }
 
     /// Where the turns in a shard of the kind's group are counted.
@@ -129,7 +139,7 @@ impl<A, I> Shared<A, I> {
     }
 
     /// The cells of a shard, if it is of the kind's group.
-    fn cells(&self, shard: u32) -> Option<&Mutex<Cells<A, I>>> {
+    pub(super) fn cells(&self, shard: u32) -> Option<&Mutex<Cells<A, I>>> {
         let ours = *self.group.get()? == shard / self.count();
         ours.then(|| &self.slot(shard).cells)
     }
@@ -161,6 +171,12 @@ pub(crate) trait Hosted: Send + Sync {
     /// Deactivates idle actors for as long as it is polled.
     fn passivate(self: Arc<Self>) -> BoxFuture<'static, ()>;
 
+    /// Shows those of its actors that are at rest in the shard of this number.
+    fn look(&self, number: u32, coldest: &mut Coldest<Victim>);
+
+    /// The room of the kind, if it is not that of the node.
+    fn room(&self) -> Option<&Arc<Room>>;
+
     /// Actors in memory.
     fn active_len(&self) -> usize;
 
@@ -182,7 +198,7 @@ pub(super) type Cells<A, I> = HashMap<Arc<str>, Arc<Cell<A, I>>, FnvBuildHasher>
 
 /// All actors of one kind on this node.
 pub(crate) struct Directory<A, I> {
-    shared: Arc<Shared<A, I>>,
+    pub(super) shared: Arc<Shared<A, I>>,
 }
 
 /// Cells hold what they share, and that holds them: so somebody has to let go.
@@ -197,14 +213,10 @@ impl<A, I> Drop for Directory<A, I> {
 }
 
 impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
-    pub(crate) fn new(
-        shards: u32,
-        options: KindOptions,
-        right: Arc<RightToRun>,
-        gates: Arc<Gates>,
-        router: Arc<OnceLock<WeakRouter>>,
-        refusals: Arc<Refusals>,
-    ) -> Self {
+    pub(crate) fn new(host: Host, options: KindOptions) -> Self {
+        let Host { node, shards, right, gates, router, refusals, clock, room, memory } = host;
+        let kind = I::SPEC.kind;
+        let of_kind = options.activations_max.map(|max| Arc::new(Room::of_kind(kind, max)));
         Self {
             shared: Arc::new(Shared {
                 kind: I::SPEC.kind.into(),
@@ -212,6 +224,9 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
                 runtime: Handle::current(),
                 right,
                 gates,
+                clock,
+                rooms: Rooms { node: room, kind: of_kind, memory },
+                told: Told::of(&node, kind),
                 router,
                 refusals,
                 crowd: Arc::default(),
@@ -223,10 +238,16 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
     }
 
     /// The shards, each with its slot, once the group is known.
-    fn slots(&self) -> impl Iterator<Item = (u32, &Slot<A, I>)> {
+    pub(super) fn slots(&self) -> impl Iterator<Item = (u32, &Slot<A, I>)> {
         let group = self.shared.group.get();
         let first = group.map(|group| group * self.shared.count());
         first.into_iter().flat_map(|first| (first..).zip(&self.shared.shards))
+    }
+
+    /// The shard of a number, with its slot, once the group is known.
+    pub(super) fn numbered_slot(&self, number: u32) -> Option<(u32, &Slot<A, I>)> {
+        let first = self.shared.group.get()? * self.shared.count();
+        Some((first + number, self.shared.shards.get(number as usize)?))
     }
 
     fn cell(&self, name: Name<'_>, shard: u32) -> Arc<Cell<A, I>> {
@@ -245,35 +266,6 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
 
     fn take_out(cells: &Mutex<Cells<A, I>>) -> Vec<Arc<Cell<A, I>>> {
         std::mem::take(&mut *cells.lock()).into_values().collect()
-    }
-
-    /// One round of passivation.
-    async fn passivate_once(&self) {
-        let before = Instant::now() - self.shared.options.idle_timeout;
-        let shards = self.slots().filter(|(_, slot)| !slot.cells.lock().is_empty());
-        let cells = shards.flat_map(|(shard, slot)| {
-            let cells: Vec<_> = slot.cells.lock().values().cloned().collect();
-            cells.into_iter().map(move |cell| (shard, cell))
-        });
-        stream::iter(cells)
-            .for_each_concurrent(DEACTIVATIONS_IN_FLIGHT_MAX, |(shard, cell)| async move {
-                tokio::task::coop::consume_budget().await;
-                self.passivate_cell(shard, &cell, before).await;
-            })
-            .await;
-    }
-
-    async fn passivate_cell(&self, shard: u32, cell: &Arc<Cell<A, I>>, before: Instant) {
-        // Without a permit the shard is on its way out, and deactivates its actors itself.
-        let Ok(_permit) = self.shared.gates.enter(shard) else { return };
-        if cell.passivate(before).await {
-            let Some(cells) = self.shared.cells(shard) else { return };
-            let mut cells = cells.lock();
-            let same = cells.get(cell.id.key()).is_some_and(|other| Arc::ptr_eq(other, cell));
-            if same && cell.retire() {
-                cells.remove(cell.id.key());
-            }
-        }
     }
 }
 
@@ -326,7 +318,8 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
     fn drop_all(&self) {
         for slot in &self.shared.shards {
             for cell in Self::take_out(&slot.cells) {
-                if cell.clear().is_some() {
+                if let Some(actor) = cell.clear() {
+                    cell.let_go(actor);
                     self.shared.deactivated();
                 }
             }
@@ -334,14 +327,15 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
     }
 
     fn passivate(self: Arc<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            let pause = (self.shared.options.idle_timeout / 4)
-                .clamp(PASSIVATE_EVERY_MIN, PASSIVATE_EVERY_MAX);
-            loop {
-                tokio::time::sleep(pause).await;
-                self.passivate_once().await;
-            }
-        })
+        Box::pin(async move { self.passivate_for_ever().await })
+    }
+
+    fn look(&self, number: u32, coldest: &mut Coldest<Victim>) {
+        self.look_at(number, coldest);
+    }
+
+    fn room(&self) -> Option<&Arc<Room>> {
+        self.shared.rooms.kind.as_ref()
     }
 
     fn active_len(&self) -> usize {

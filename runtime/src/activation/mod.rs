@@ -7,6 +7,7 @@ mod cell;
 mod directory;
 mod mailbox;
 mod name;
+mod passivate;
 mod run;
 mod turn;
 

@@ -1,7 +1,7 @@
 //! Runs one turn: activation if need be, the checks before and after, and what a panic costs.
 
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::caller;
 use super::cell::{Cell, CellPermit};
-use super::mailbox::{Start, With};
+use super::mailbox::{ReaderLeft, Start, With};
 use super::turn::{Answer, Job, acknowledge, may_start};
 use crate::actor::{Activating, Actor};
 use crate::ambient::{Ambient, Chain, Home, Swapped};
@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::failure::{Failure, FailureCode};
 use crate::intercept::Watched;
 use crate::interface::{Access, Dispatch};
+use crate::kind::OnPanic;
 use crate::payload::Outcome;
 use crate::request_context::RequestContext;
 
@@ -148,27 +149,22 @@ impl<A: Actor, I: Dispatch<A>, F> Turn<A, I, F> {
         if healthy {
             shared.tally(self.permit.shard()).ended(self.at, self.waited);
         }
+        // A panic costs the actor nothing if its author wants that.
+        let survives = healthy || shared.options.on_panic == OnPanic::Keep;
         let next = match self.access {
-            Access::Write if healthy => cell.put_back(Some(actor), used),
+            Access::Write if survives => cell.put_back(Some(actor), used),
             Access::Write => {
+                cell.let_go(actor);
                 shared.deactivated();
-                // Half-changed as it is, its destructor may panic as well.
-                let dropped = catch_unwind(AssertUnwindSafe(|| drop(actor)));
-                if dropped.is_err() {
-                    tracing::error!(
-                        kind = cell.id.kind(),
-                        "an actor panicked while it was dropped"
-                    );
-                }
                 cell.put_back(None, used)
             }
             Access::Read => {
                 // Let go before the next `&mut self` turn may start.
                 drop(actor);
-                cell.reader_left(healthy, used)
+                cell.reader_left(survives, used)
             }
         };
-        let outcome = outcome.unwrap_or_else(|Panicked| panicked(&cell.id));
+        let outcome = outcome.unwrap_or_else(|Panicked| panicked(&cell.id, survives));
         (acknowledge(self.permit.is_valid(), &shared.right, Answer::Done(outcome)), next)
     }
 }
@@ -182,18 +178,30 @@ pub(super) async fn first_turn<A: Actor, I: Dispatch<A>>(
     // Before and after: it may take long.
     let job = match cell.check(&permit, job, None) {
         Ok((job, _)) => job,
-        Err(answer) => return (answer, cell.put_back(None, Instant::now())),
+        Err(answer) => return (answer, cell.stay_empty(&permit)),
+    };
+    let place = match cell.shared.rooms.take(job.deadline).await {
+        Ok(place) => place,
+        Err(refused) => {
+            cell.shared.told.refused(refused.scarce);
+            let failure = refused.refuse(&cell.shared.refusals);
+            return (job.bounced(failure), cell.stay_empty(&permit));
+        }
     };
     let (chain, context) = (job.chain.clone(), job.context.clone());
     let activated = cell.activate(job.deadline, chain, context, job.watched.as_deref()).await;
     let actor = match activated {
         Ok(actor) => Arc::new(actor),
-        Err(failure) => return (job.bounced(failure), cell.put_back(None, Instant::now())),
+        Err(failure) => {
+            drop(place);
+            return (job.bounced(failure), cell.stay_empty(&permit));
+        }
     };
-    cell.shared.activated();
+    cell.shared.activated(place);
     let access = job.access;
     if access == Access::Read {
         let Some(beside) = cell.mailbox.lock().share(&actor) else {
+            cell.let_go(actor);
             cell.shared.deactivated();
             let answer = job.bounce(FailureCode::NotOwner, "the actor's shard moved away");
             return (answer, Vec::new());
@@ -227,9 +235,23 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     }
 
     fn reader_left(&self, healthy: bool, used: Instant) -> Vec<Start<A>> {
-        let (next, lost) = self.mailbox.lock().reader_left(healthy, used);
-        if lost.is_some() {
+        let used = self.shared.clock.ms(used);
+        let ReaderLeft { next, lost, ended } = self.mailbox.lock().reader_left(healthy, used);
+        if let Some(lost) = lost {
+            self.let_go(lost);
+        }
+        if ended {
             self.shared.deactivated();
+        }
+        next
+    }
+
+    /// The actor did not come to life; answers with what may start now. Without that, nothing is left
+    /// of the attempt, or those who ask for many that can't would fill the memory.
+    fn stay_empty(self: &Arc<Self>, permit: &CellPermit<A, I>) -> Vec<Start<A>> {
+        let next = self.put_back(None, Instant::now());
+        if next.is_empty() {
+            self.shared.forget(permit.shard(), self);
         }
         next
     }
@@ -272,8 +294,13 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     }
 }
 
-fn panicked(id: &ActorId) -> Outcome {
-    tracing::error!(kind = id.kind(), "an actor's turn panicked; its activation is dropped");
+fn panicked(id: &ActorId, survives: bool) -> Outcome {
+    let kind = id.kind();
+    if survives {
+        tracing::error!(kind, "an actor's turn panicked; its activation goes on");
+    } else {
+        tracing::error!(kind, "an actor's turn panicked; its activation is dropped");
+    }
     let message = format!("the turn of {id} panicked");
     Outcome::Failed(Failure::new(FailureCode::Panicked, message).that_may_have_run())
 }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use greenroom_cluster::metrics::RESIDENT_MEMORY;
 use greenroom_cluster::{Cluster, ClusterOptions, gates};
 use greenroom_core::planner::Policy;
 use greenroom_core::{Restore, Retry, Timing};
 use greenroom_proto::v1::inspect_server::InspectServer;
 use greenroom_proto::v1::operate_server::OperateServer;
 use greenroom_proto::v1::peer_server::PeerServer;
-use greenroom_shardlock::Gates;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -32,7 +32,8 @@ use crate::peer::{
     FRAME_BYTES_MAX, Identity, InspectService, ORDER_BYTES_MAX, OperateService, PeerService, Peers,
     Reporter, Serving, topology,
 };
-use crate::router::{Income, Retries, Router, RouterParts, WeakRouter};
+use crate::pressure::{Clock, Memory, Room, keep, shed};
+use crate::router::{Income, Retries, Router, RouterParts};
 
 /// Puts a node together and starts it.
 pub(super) async fn start(
@@ -72,7 +73,19 @@ pub(super) async fn start(
     // The kinds need the node's right to run, which only the cluster gives. No gate is open
     // yet to let a call in: that takes a claim, and the claim a registration.
     let refusals = Arc::new(Refusals::of(&config.node));
-    let hosted = host(kinds, &config, &cluster, &gates, &late, &refusals);
+    let (clock, room) = (Clock::new(), Arc::new(Room::of_node(config.activations_max)));
+    let memory = Arc::new(Memory::new(config.memory_shed_bytes));
+    let hosted = host(kinds, || Host {
+        node: config.node.clone(),
+        shards: config.shards,
+        right: Arc::clone(cluster.right()),
+        gates: Arc::clone(&gates),
+        router: Arc::clone(&late),
+        refusals: Arc::clone(&refusals),
+        clock,
+        room: Arc::clone(&room),
+        memory: Arc::clone(&memory),
+    });
     activations.fill(hosted.values().cloned().collect());
     let identity = Identity { cluster: config.cluster.clone(), node: config.node.to_string() };
     let income =
@@ -126,8 +139,15 @@ pub(super) async fn start(
     }
     let mut background = JoinSet::new();
     for kind in activations.all() {
+        if let Some(room) = kind.room() {
+            let (room, kinds) = (Arc::clone(room), vec![Arc::clone(&kind)]);
+            background.spawn(keep(room, kinds, config.shards, clock));
+        }
         background.spawn(kind.passivate());
     }
+    background.spawn(keep(room, activations.all(), config.shards, clock));
+    let resident = RESIDENT_MEMORY.gauge(&config.node.as_str().to_owned().into(), &[]);
+    background.spawn(shed(memory, activations.all(), config.shards, clock, resident));
     background.spawn(async move { match gates.watch_holds().await {} });
     background.spawn(metrics::follow(config.node.clone(), activations.all()));
     background.spawn(reporter.run());
@@ -157,24 +177,10 @@ fn check_kinds(kinds: &[Kind]) -> Result<Vec<String>, NodeError> {
     }
 }
 
-fn host(
-    kinds: Vec<Kind>,
-    config: &Config,
-    cluster: &Cluster,
-    gates: &Arc<Gates>,
-    late: &Arc<OnceLock<WeakRouter>>,
-    refusals: &Arc<Refusals>,
-) -> HashMap<&'static str, Arc<dyn Hosted>> {
+fn host(kinds: Vec<Kind>, host: impl Fn() -> Host) -> HashMap<&'static str, Arc<dyn Hosted>> {
     let hosted = kinds.into_iter().map(|kind| {
         let spec: &'static InterfaceSpec = kind.spec();
-        let host = Host {
-            shards: config.shards,
-            right: Arc::clone(cluster.right()),
-            gates: Arc::clone(gates),
-            router: Arc::clone(late),
-            refusals: Arc::clone(refusals),
-        };
-        (spec.kind, kind.into_hosted(host))
+        (spec.kind, kind.into_hosted(host()))
     });
     hosted.collect()
 }

@@ -45,9 +45,16 @@ pub async fn get(node: SocketAddr, path: &str) -> Answer {
 
 /// The value of a series in what `/metrics` shows; `None` when it isn't there.
 pub async fn metric(node: SocketAddr, series: &str) -> Option<f64> {
-    let answer = exchange(node, "GET", "/metrics", "", b"").await;
-    let line = answer.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    let text = get_text(node, "/metrics").await;
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.map(|value| value.parse().expect("a number"))
+}
+
+/// The body of an answer to `GET` that is no JSON.
+pub async fn get_text(node: SocketAddr, path: &str) -> String {
+    let answer = exchange(node, "GET", path, "", b"").await;
+    let (_, body) = answer.split_once("\r\n\r\n").expect("HTTP");
+    body.to_owned()
 }
 
 /// Any request; `headers` are whole lines, each ended by CR LF.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use greenroom_core::Labels;
 use greenroom_core::planner::Strategy;
 
@@ -41,6 +42,22 @@ impl Reader {
             self.complain(format!("GREENROOM_{name} {allowed}, got {text:?}"));
             default
         })
+    }
+
+    /// A number of bytes, or `None` for `off`.
+    pub(super) fn size(&mut self, name: &str, text: Option<&str>) -> Option<u64> {
+        let text = text?.trim();
+        if text.eq_ignore_ascii_case("off") {
+            return None;
+        }
+        match text.parse::<ByteSize>() {
+            Ok(size) => Some(size.as_u64()),
+            Err(_) => {
+                let allowed = "must be a number of bytes such as 512MiB or 4GB, or off";
+                self.complain(format!("GREENROOM_{name} {allowed}, got {text:?}"));
+                None
+            }
+        }
     }
 
     pub(super) fn switch(&mut self, name: &str, text: Option<&str>, default: bool) -> bool {

@@ -119,6 +119,34 @@ fn rates_of_the_gateway_and_the_budget_of_retries_are_read_and_checked() {
 }
 
 #[test]
+fn the_cap_on_actors_and_the_limit_of_memory_are_read_and_checked() {
+    let config = read(&[]).unwrap();
+    assert_eq!((config.activations_max, config.memory_shed_bytes), (10_000_000, None));
+    let memory = |text| read(&[("GREENROOM_MEMORY_SHED_BYTES", text)]);
+    for (text, bytes) in [
+        ("512MiB", Some(512 << 20)),
+        (" 1.5 GiB ", Some(3 << 29)),
+        ("4GB", Some(4_000_000_000)),
+        ("16777216", Some(16 << 20)),
+        ("off", None),
+    ] {
+        assert_eq!(memory(text).unwrap().memory_shed_bytes, bytes, "{text}");
+    }
+    for text in ["much", "-1", "", "12 apples"] {
+        let complaint = memory(text).unwrap_err().to_string();
+        let name = "GREENROOM_MEMORY_SHED_BYTES must be a number of bytes such as 512MiB";
+        assert!(complaint.starts_with(name), "{complaint}");
+    }
+    let complaint = memory("1MiB").unwrap_err().to_string();
+    let wanted = "GREENROOM_MEMORY_SHED_BYTES must be 16777216 to 1125899906842624, got 1048576";
+    assert_eq!(complaint, wanted);
+    let room = |text| read(&[("GREENROOM_ACTIVATIONS_MAX", text)]);
+    assert_eq!(room("1000").unwrap().activations_max, 1000);
+    let complaint = room("0").unwrap_err().to_string();
+    assert_eq!(complaint, "GREENROOM_ACTIVATIONS_MAX must be 1 to 1000000000, got 0");
+}
+
+#[test]
 fn labels_switches_and_strategies_are_read() {
     let config = read(&[
         ("GREENROOM_LABELS", "disk=ssd, make=h1"),
