@@ -4,7 +4,7 @@
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use futures_util::poll;
@@ -223,7 +223,9 @@ async fn where_nobody_is_idle_an_activation_is_refused_and_living_actors_are_cal
     let (staying, also) = (begin(one.stay()).await, begin(other.stay()).await);
     probe("full one").arrival().await;
     probe("full other").arrival().await;
+    let began = Instant::now();
     let refused = within("a call too many", lodger(&node, "full third").knock()).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "long before its deadline");
     let refused = failure(refused);
     assert!(refused.retry_after().is_some(), "{refused:?}");
     let message = expect_failure(refused, FailureCode::Overloaded, false);
@@ -328,6 +330,32 @@ async fn places_come_back_however_an_activation_or_an_actor_ends() {
     assert_eq!(House::of("place").most(), 1);
     within("the stop", node.stop()).await;
     assert_eq!(House::of("place").lodgers.load(Ordering::SeqCst), 0);
+}
+
+/// What nodes report as actors in memory are cells, which take memory with nobody in them too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_activation_that_comes_to_nothing_leaves_nothing_behind() {
+    let mut config = config(&MemoryStore::new(), "traces", Pace::Calm);
+    config.load_report_interval = Duration::from_millis(100);
+    let node = start(config, [lodgers()]).await;
+    within("joining", node.ready()).await.expect("the node becomes ready");
+    for number in 0..300 {
+        let failed = lodger(&node, format!("traces unwanted {number}")).knock().await;
+        expect_failure(failure(failed), FailureCode::ActivationFailed, false);
+    }
+    assert_eq!(knock(&node, "traces good").await, 1);
+    let reported = within("a report", async {
+        loop {
+            let loads = node.loads().await.expect("the node has not left");
+            let cells: u32 = loads.iter().map(|(_, load)| load.activations).sum();
+            if cells > 0 {
+                return cells;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_eq!(reported, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

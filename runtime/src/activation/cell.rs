@@ -132,7 +132,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
                 (message, about(turn.unwrap_or(HINT_DEFAULT)))
             }
         };
-        Answer::Bounced(refusals.refuse(limit, message, hint), job.arguments)
+        job.bounced(refusals.refuse(limit, message, hint))
     }
 
     /// Polls the turn once here; hands it to the executor if it waits, or if the stack is deep.

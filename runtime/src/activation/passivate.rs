@@ -31,12 +31,13 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
     }
 
     async fn passivate_once(&self) {
-        let now_ms = self.shared.clock.now();
         let idle_ms = self.shared.options.idle_timeout.as_millis();
         // What is longer than any age is for ever.
         let idle_ms = u32::try_from(idle_ms).unwrap_or(Usage::AGE_MS_MAX);
-        // By whole milliseconds, an age may seem longer by one than it is.
-        let is_unused = move |usage: Usage| usage.age_ms(now_ms) > idle_ms;
+        let clock = self.shared.clock;
+        // By the time of each look: a round may take long. And by whole milliseconds an age may seem
+        // longer by one than it is.
+        let is_unused = move |usage: Usage| usage.age_ms(clock.now()) > idle_ms;
         let shards = self.slots().filter(|(_, slot)| !slot.cells.lock().is_empty());
         let cells = shards.flat_map(|(shard, slot)| {
             let cells: Vec<_> = slot.cells.lock().values().cloned().collect();

@@ -121,7 +121,8 @@ pub(crate) async fn keep(room: Arc<Room>, kinds: Vec<Arc<dyn Hosted>>, shards: u
     // Not before then, unless the last look helped.
     let mut look_at = Instant::now();
     loop {
-        owed += room.asked_for();
+        // Some may have given up waiting since they asked.
+        owed = (owed + room.asked_for()).min(room.waiting());
         let wanted = (owed + room.short_of()).saturating_sub(evictor.going());
         let now = Instant::now();
         if wanted > 0 && evictor.chosen.is_empty() && now >= look_at {
@@ -131,10 +132,6 @@ pub(crate) async fn keep(room: Arc<Room>, kinds: Vec<Arc<dyn Hosted>>, shards: u
         evictor.begin();
         let dry = wanted > 0 && evictor.going() == 0;
         room.set_dry(dry);
-        if dry {
-            // Some may have given up waiting.
-            owed = owed.min(room.waiting());
-        }
         tokio::select! {
             Some(went) = evictor.under_way.next(), if !evictor.under_way.is_empty() => if went {
                 owed = owed.saturating_sub(1);
