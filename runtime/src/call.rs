@@ -98,6 +98,19 @@ pub struct Call<'a, Args, T, E> {
     take: fn(Outcome) -> Result<T, CallError<E>>,
 }
 
+impl<'a, Args, T, E> Call<'a, Args, T, E> {
+    fn made(
+        actor: &'a ActorRef,
+        method: &'static MethodSpec,
+        index: usize,
+        arguments: Args,
+        take: fn(Outcome) -> Result<T, CallError<E>>,
+    ) -> Self {
+        let persistence = Persistence::Usual;
+        Self { actor, method, index, arguments, timeout: None, persistence, changes: None, take }
+    }
+}
+
 impl<'a, Args, T, E> Call<'a, Args, T, E>
 where
     Args: Serialize + Send + 'static,
@@ -112,16 +125,7 @@ where
         arguments: Args,
     ) -> Self {
         let take = |outcome: Outcome| outcome.take(Encoding::MessagePack);
-        Self {
-            actor,
-            method,
-            index,
-            arguments,
-            timeout: None,
-            persistence: Persistence::Usual,
-            changes: None,
-            take,
-        }
+        Self::made(actor, method, index, arguments, take)
     }
 }
 
@@ -138,16 +142,7 @@ where
         arguments: Args,
     ) -> Self {
         let take = |outcome: Outcome| outcome.take_value(Encoding::MessagePack);
-        Self {
-            actor,
-            method,
-            index,
-            arguments,
-            timeout: None,
-            persistence: Persistence::Usual,
-            changes: None,
-            take,
-        }
+        Self::made(actor, method, index, arguments, take)
     }
 }
 

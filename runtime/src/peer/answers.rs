@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use fnv::FnvBuildHasher;
@@ -15,7 +15,7 @@ use greenroom_proto::view::put_envelope;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::outbox::{Outbox, Writer};
+use super::outbox::{Outbox, Writer, wake};
 use super::wire;
 use crate::activation::{Answer, RemoteReplier};
 use crate::failure::{Failure, FailureCode};
@@ -191,12 +191,6 @@ impl Answers {
                 wake(waker);
             }
         }
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 

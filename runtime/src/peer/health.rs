@@ -144,8 +144,9 @@ impl Health {
             }
             (_, State::HalfOpen) => self.gauge.set(1.0),
             (State::Closed, State::Open(_)) => {
-                self.common.openings.increment(1);
+                // In this order: whoever sees the opening counted finds it in the gauge.
                 self.gauge.set(2.0);
+                self.common.openings.increment(1);
                 tracing::warn!(%peer, "the peer can't be reached; its calls wait, and it is asked now and then");
             }
             (_, State::Open(until)) => {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use greenroom_proto::Frame;
+use greenroom_proto::v1::Envelope;
 use greenroom_proto::v1::envelope::Body;
 use greenroom_proto::v1::peer_client::PeerClient;
-use greenroom_proto::v1::{Envelope, Hello};
 use greenroom_proto::view::{View, put_cancel, put_envelope};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -19,7 +19,7 @@ use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
 use super::health::Witness;
-use super::outbox::{FRAME_BYTES_MAX, Frames, Outbox, Writer};
+use super::outbox::{FRAME_BYTES_MAX, Frames, Outbox, Writer, wake};
 use super::parts::Parts;
 use super::pending::{Calls, Pending, Reply};
 use super::{Identity, PeerCall, broken, wire};
@@ -111,14 +111,7 @@ pub(super) enum Refused {
 impl Link {
     pub(super) fn new(address: &str, identity: &Identity, payload_bytes_max: usize) -> Arc<Self> {
         let mut state = State::default();
-        let hello = Hello {
-            protocol: greenroom_proto::PROTOCOL,
-            cluster: identity.cluster.clone(),
-            node: identity.node.clone(),
-            incarnation: 0,
-        };
-        let hello = Envelope { body: Some(Body::Hello(hello)) };
-        state.outbox.write(None, |out| put_envelope(out, &hello));
+        state.outbox.write(None, |out| put_envelope(out, &identity.hello()));
         Arc::new(Self {
             address: address.to_owned(),
             payload_bytes_max,
@@ -165,9 +158,7 @@ impl Link {
             }
         };
         drop(locked);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
         if is_next {
             self.clock.notify_one();
         }
@@ -181,9 +172,7 @@ impl Link {
             let Some(pending) = state.calls.remove(call) else { return };
             state.take_back(call, pending.written)
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
     }
 
     /// Ends the link; its calls fail.
@@ -209,9 +198,7 @@ impl Link {
             state.ended.get_or_insert_with(|| ended.clone());
             (state.calls.all(), state.outbox.abandon())
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
         for pending in calls {
             let answer = ended.answer(pending.written);
             pending.answer(answer);

@@ -23,6 +23,8 @@ use std::time::Duration;
 use fnv::FnvBuildHasher;
 use greenroom_cluster::Owner;
 use greenroom_core::{ActorId, Epoch, ShardId};
+use greenroom_proto::v1::envelope::Body;
+use greenroom_proto::v1::{Envelope, Hello};
 use parking_lot::RwLock;
 use tokio::runtime::Handle;
 use tokio::sync::futures::Notified;
@@ -50,6 +52,19 @@ pub(crate) use wire::too_large;
 pub(crate) struct Identity {
     pub(crate) cluster: String,
     pub(crate) node: String,
+}
+
+impl Identity {
+    /// The first envelope in each direction of a link.
+    fn hello(&self) -> Envelope {
+        let hello = Hello {
+            protocol: greenroom_proto::PROTOCOL,
+            cluster: self.cluster.clone(),
+            node: self.node.clone(),
+            incarnation: 0,
+        };
+        Envelope { body: Some(Body::Hello(hello)) }
+    }
 }
 
 /// A call on its way to another node.

@@ -237,6 +237,13 @@ impl Waiting {
     }
 }
 
+/// Wakes the connection, once the outbox's lock is free.
+pub(super) fn wake(reader: Option<Waker>) {
+    if let Some(reader) = reader {
+        reader.wake();
+    }
+}
+
 /// One that has an outbox.
 pub(super) trait Writer: Send + Sync + 'static {
     /// See [`Outbox::poll_take`].

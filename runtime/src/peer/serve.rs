@@ -89,13 +89,7 @@ impl Peer for PeerService {
             _ => return Err(Status::invalid_argument("a link begins with a hello")),
         }
         let answers = Answers::new(self.router.limits().payload_bytes_max);
-        let hello = Hello {
-            protocol: greenroom_proto::PROTOCOL,
-            cluster: self.identity.cluster.clone(),
-            node: self.identity.node.clone(),
-            incarnation: 0,
-        };
-        answers.send(&Envelope { body: Some(Body::Hello(hello)) });
+        answers.send(&self.identity.hello());
         let incoming = Incoming::new(self.router.clone(), Arc::clone(&answers));
         let link = Link { answers: Arc::clone(&answers), incoming, frames };
         tokio::spawn(link.serve(first, self.serving.clone()));
@@ -161,8 +155,7 @@ impl Link {
                 answers.close();
             }
             // Turns that run go on to their end; those that wait need not begin.
-            End::Gone => answers.cut(),
-            End::Cut => answers.cut(),
+            End::Gone | End::Cut => answers.cut(),
         }
         answers.forget_callers();
         // What is left to be read of a goodbye may still be cut off.

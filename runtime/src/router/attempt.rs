@@ -234,19 +234,19 @@ impl Router {
         if call.arguments.len() > max {
             return Tried::failed(too_large("call", call.arguments.len(), max));
         }
-        let sent = self.0.peers.call(&route.owner, call, fare);
-        if let Err(Unsent::Withheld) = sent {
-            self.0.retries.withheld();
-            return Tried::Over(Attempt::Withheld);
-        }
-        trail.tried(route.epoch, None);
-        match sent {
-            Ok(reply) => Tried::There(reply),
+        match self.0.peers.call(&route.owner, call, fare) {
+            Ok(reply) => {
+                trail.tried(route.epoch, None);
+                Tried::There(reply)
+            }
             Err(Unsent::Failed(failure)) => {
                 trail.tried(route.epoch, Some(failure.code));
                 Tried::Over(Attempt::Again(failure))
             }
-            Err(Unsent::Withheld) => Tried::Over(Attempt::Withheld),
+            Err(Unsent::Withheld) => {
+                self.0.retries.withheld();
+                Tried::Over(Attempt::Withheld)
+            }
         }
     }
 }

@@ -28,23 +28,19 @@ impl Router {
     /// Brings a call to its end, however far it has come.
     pub(crate) async fn end(
         &self,
-        mut request: Request<'_>,
+        request: Request<'_>,
         package: &mut dyn Package,
         begun: Begun,
     ) -> Answer {
-        let again = request.again();
+        let again = (request.persistence == Persistence::Patient).then(|| request.again());
         let answer = match begun {
-            Begun::Answered(answer) => {
-                request.has_ended(&answer);
-                answer
-            }
+            Begun::Answered(answer) => answer,
             Begun::UnderWay(begun) => self.go_on(request, package, begun).await,
         };
-        let request = again;
-        match request.persistence {
+        match again {
             // Apart, so that the calls that don't do this need no memory for it.
-            Persistence::Patient => Box::pin(self.insist(request, package, answer)).await,
-            Persistence::Once | Persistence::Usual => answer,
+            Some(again) => Box::pin(self.insist(again, package, answer)).await,
+            None => answer,
         }
     }
 
