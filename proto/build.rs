@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Read and written in place: see `src/frame.rs`.
         .extern_path(".greenroom.v1.Frame", "crate::Frame")
         .bytes(".greenroom.v1.Part.data")
+        .bytes(".greenroom.v1.Item.value")
         .bytes(".greenroom.v1.Request.arguments")
         .bytes(".greenroom.v1.Response.ok")
         .bytes(".greenroom.v1.Response.err")

@@ -15,6 +15,8 @@ mod number {
     pub(super) const RESPONSE: u64 = 3;
     pub(super) const CANCEL: u64 = 5;
     pub(super) const PART: u64 = 6;
+    pub(super) const ITEM: u64 = 7;
+    pub(super) const CREDIT: u64 = 8;
 
     pub(super) mod request {
         pub(crate) const CALL: u64 = 1;
@@ -30,6 +32,7 @@ mod number {
         pub(crate) const TRACEPARENT: u64 = 11;
         pub(crate) const TRACESTATE: u64 = 12;
         pub(crate) const CONTEXT: u64 = 13;
+        pub(crate) const STREAM_WINDOW: u64 = 14;
     }
 
     /// Of an entry of a map.
@@ -44,15 +47,22 @@ mod number {
         pub(crate) const ERR: u64 = 3;
         pub(crate) const FAILURE: u64 = 4;
         pub(crate) const ACCEPTED: u64 = 5;
+        pub(crate) const STREAM: u64 = 6;
     }
 
     pub(super) mod cancel {
         pub(crate) const CALL: u64 = 1;
     }
 
+    /// Of a piece of a payload and of an item, which look alike.
     pub(super) mod part {
         pub(crate) const CALL: u64 = 1;
         pub(crate) const DATA: u64 = 2;
+    }
+
+    pub(super) mod credit {
+        pub(crate) const CALL: u64 = 1;
+        pub(crate) const BYTES: u64 = 2;
     }
 }
 
@@ -75,6 +85,7 @@ pub struct Request<'a> {
     pub tracestate: &'a str,
     /// Pairs of key and value; of two with the same key the last one counts.
     pub context: Vec<(&'a str, &'a str)>,
+    pub stream_window: u32,
 }
 
 /// The message `Response`.
@@ -97,6 +108,8 @@ pub enum Outcome<'a> {
     Failure(Failure),
     /// A one-way call stands in the mailbox.
     Accepted,
+    /// A stream, whose items follow.
+    Stream,
 }
 
 /// An envelope: in place what comes with each call, as a message what is rare.
@@ -110,6 +123,10 @@ pub enum View<'a> {
     Cancel(u64),
     /// A piece of a large payload: of which call, and the bytes.
     Part(u64, &'a [u8]),
+    /// An item of the stream that answers a call: of which one, and its value.
+    Item(u64, &'a [u8]),
+    /// Room for more of the stream that answers a call: of which one, and how many bytes.
+    Credit(u64, u64),
     /// Anything else.
     Other(Envelope),
 }
@@ -153,6 +170,14 @@ fn envelope(bytes: &[u8]) -> Result<View<'_>, Malformed> {
             let (call, data) = part(value.bytes()?)?;
             View::Part(call, data)
         }
+        Some((number::ITEM, value)) => {
+            let (call, value) = part(value.bytes()?)?;
+            View::Item(call, value)
+        }
+        Some((number::CREDIT, value)) => {
+            let (call, bytes) = credit(value.bytes()?)?;
+            View::Credit(call, bytes)
+        }
         _ => View::Other(
             Envelope::decode(bytes).map_err(|_| Malformed("an envelope can't be read"))?,
         ),
@@ -179,6 +204,7 @@ fn request(bytes: &[u8]) -> Result<Request<'_>, Malformed> {
             field::TRACEPARENT => request.traceparent = value.text()?,
             field::TRACESTATE => request.tracestate = value.text()?,
             field::CONTEXT => request.context.push(entry(value.bytes()?)?),
+            field::STREAM_WINDOW => request.stream_window = value.number()? as u32,
             _ => {}
         }
     }
@@ -226,6 +252,10 @@ fn response(bytes: &[u8]) -> Result<Response<'_>, Malformed> {
                 value.bytes()?;
                 response.outcome = Some(Outcome::Accepted);
             }
+            field::STREAM => {
+                value.bytes()?;
+                response.outcome = Some(Outcome::Stream);
+            }
             _ => {}
         }
     }
@@ -252,6 +282,18 @@ fn part(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
         }
     }
     Ok(part)
+}
+
+fn credit(bytes: &[u8]) -> Result<(u64, u64), Malformed> {
+    let mut credit = (0, 0);
+    for read in Fields(bytes) {
+        match read? {
+            (number::credit::CALL, value) => credit.0 = value.number()?,
+            (number::credit::BYTES, value) => credit.1 = value.number()?,
+            _ => {}
+        }
+    }
+    Ok(credit)
 }
 
 /// Begins an envelope whose body has so many bytes.
@@ -289,6 +331,7 @@ pub fn put_request(out: &mut BytesMut, request: &Request<'_>) {
         (field::REMAINING_US, request.remaining_us),
         (field::ONE_WAY, request.one_way.into()),
         (field::EPOCH, request.epoch),
+        (field::STREAM_WINDOW, request.stream_window.into()),
     ];
     let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
     let len = texts.clone().map(|(field, text)| bytes_len(field, text.len())).sum::<usize>()
@@ -332,6 +375,7 @@ pub fn put_response(out: &mut BytesMut, response: &Response<'_>) {
             (field::FAILURE, &failure)
         }
         Some(Outcome::Accepted) => (field::ACCEPTED, &[]),
+        Some(Outcome::Stream) => (field::STREAM, &[]),
         None => {
             put_body(out, number::RESPONSE, number_len(field::CALL, response.call));
             put_number(out, field::CALL, response.call);
@@ -352,8 +396,25 @@ pub fn put_cancel(out: &mut BytesMut, call: u64) {
 
 /// Writes a piece of a large payload.
 pub fn put_part(out: &mut BytesMut, call: u64, data: &[u8]) {
+    put_piece(out, number::PART, call, data);
+}
+
+/// Writes an item of the stream that answers a call.
+pub fn put_item(out: &mut BytesMut, call: u64, value: &[u8]) {
+    put_piece(out, number::ITEM, call, value);
+}
+
+fn put_piece(out: &mut BytesMut, body: u64, call: u64, data: &[u8]) {
     let len = number_len(number::part::CALL, call) + bytes_len(number::part::DATA, data.len());
-    put_body(out, number::PART, len);
+    put_body(out, body, len);
     put_number(out, number::part::CALL, call);
     put_bytes(out, number::part::DATA, data);
+}
+
+/// Writes that there is room for so many more bytes of the stream that answers a call.
+pub fn put_credit(out: &mut BytesMut, call: u64, bytes: u64) {
+    let len = number_len(number::credit::CALL, call) + number_len(number::credit::BYTES, bytes);
+    put_body(out, number::CREDIT, len);
+    put_number(out, number::credit::CALL, call);
+    put_number(out, number::credit::BYTES, bytes);
 }

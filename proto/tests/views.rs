@@ -4,7 +4,9 @@ use bytes::{Bytes, BytesMut};
 use greenroom_proto::Frame;
 use greenroom_proto::v1::envelope::Body;
 use greenroom_proto::v1::{self, Envelope, response};
-use greenroom_proto::view::{self, Outcome, View, put_cancel, put_part, put_request, put_response};
+use greenroom_proto::view::{
+    self, Outcome, View, put_cancel, put_credit, put_item, put_part, put_request, put_response,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
@@ -26,12 +28,13 @@ prop_compose! {
         (encoding, arguments) in (any::<i32>(), vec(any::<u8>(), 0..300)),
         (remaining_us, one_way, epoch) in (any::<u64>(), any::<bool>(), any::<u64>()),
         (chain, traceparent, tracestate) in (vec(".{0,9}", 0..4), ".{0,9}", ".{0,9}"),
-        context in proptest::collection::btree_map(".{0,9}", ".{0,9}", 0..4),
+        (context, stream_window) in
+            (proptest::collection::btree_map(".{0,9}", ".{0,9}", 0..4), any::<u32>()),
     ) -> v1::Request {
         let arguments = Bytes::from(arguments);
         v1::Request {
             call, kind, key, method, encoding, arguments, remaining_us, one_way, epoch, chain,
-            traceparent, tracestate, context,
+            traceparent, tracestate, context, stream_window,
         }
     }
 }
@@ -52,6 +55,7 @@ fn outcomes() -> impl Strategy<Value = Option<response::Outcome>> {
         bytes().prop_map(|bytes| Some(response::Outcome::Err(bytes))),
         failure.prop_map(|failure| Some(response::Outcome::Failure(failure))),
         Just(Some(response::Outcome::Accepted(v1::Accepted {}))),
+        Just(Some(response::Outcome::Stream(v1::Stream {}))),
     ]
 }
 
@@ -63,6 +67,11 @@ fn bodies() -> impl Strategy<Value = Body> {
         any::<u64>().prop_map(|call| Body::Cancel(v1::Cancel { call })),
         (any::<u64>(), vec(any::<u8>(), 0..300))
             .prop_map(|(call, data)| Body::Part(v1::Part { call, data: data.into() })),
+        (any::<u64>(), vec(any::<u8>(), 0..300))
+            .prop_map(|(call, value)| Body::Item(v1::Item { call, value: value.into() })),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(call, bytes)| Body::Credit(v1::Credit { call, bytes })),
+        any::<u64>().prop_map(|call| Body::End(v1::End { call, failure: None })),
         Just(Body::Goodbye(v1::Goodbye {})),
         ".{0,9}".prop_map(|cluster| Body::Hello(v1::Hello { cluster, ..v1::Hello::default() })),
     ]
@@ -75,6 +84,8 @@ fn put(out: &mut BytesMut, body: &Body) {
         Body::Response(response) => put_response(out, &response_view(response)),
         Body::Cancel(cancel) => put_cancel(out, cancel.call),
         Body::Part(part) => put_part(out, part.call, &part.data),
+        Body::Item(item) => put_item(out, item.call, &item.value),
+        Body::Credit(credit) => put_credit(out, credit.call, credit.bytes),
         other => view::put_envelope(out, &envelope(other.clone())),
     }
 }
@@ -98,6 +109,7 @@ fn request_view(request: &v1::Request) -> view::Request<'_> {
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()))
             .collect(),
+        stream_window: request.stream_window,
     }
 }
 
@@ -107,6 +119,7 @@ fn response_view(response: &v1::Response) -> view::Response<'_> {
         response::Outcome::Err(bytes) => Outcome::Err(bytes),
         response::Outcome::Failure(failure) => Outcome::Failure(failure.clone()),
         response::Outcome::Accepted(_) => Outcome::Accepted,
+        response::Outcome::Stream(_) => Outcome::Stream,
     });
     view::Response { call: response.call, outcome }
 }
@@ -118,6 +131,8 @@ fn seen(body: &Body) -> View<'_> {
         Body::Response(response) => View::Response(response_view(response)),
         Body::Cancel(cancel) => View::Cancel(cancel.call),
         Body::Part(part) => View::Part(part.call, &part.data),
+        Body::Item(item) => View::Item(item.call, &item.value),
+        Body::Credit(credit) => View::Credit(credit.call, credit.bytes),
         other => View::Other(envelope(other.clone())),
     }
 }

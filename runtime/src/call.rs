@@ -21,6 +21,7 @@ use crate::interface::MethodSpec;
 use crate::payload::{Arguments, Encoding, Outcome, encode_to};
 use crate::request_context::{Changes, RequestContext};
 use crate::router::{Begun, Method, Package, Persistence, Request, Router, UnderWay, poll_budget};
+use crate::streaming::Items;
 
 /// Longest that a call may take, whatever its caller says: no turn waits for ever.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -142,6 +143,41 @@ where
         arguments: Args,
     ) -> Self {
         let take = |outcome: Outcome| outcome.take_value(Encoding::MessagePack);
+        Self::made(actor, method, index, arguments, take)
+    }
+}
+
+impl<'a, Args, T, E> Call<'a, Args, Items<T>, E>
+where
+    Args: Serialize + Send + 'static,
+    T: DeserializeOwned + Send + 'static,
+    E: DeserializeOwned + Send + 'static,
+{
+    /// A call of a method that returns a `Result` with a stream. Written by the interface macro.
+    pub fn new_streamed(
+        actor: &'a ActorRef,
+        method: &'static MethodSpec,
+        index: usize,
+        arguments: Args,
+    ) -> Self {
+        let take = |outcome: Outcome| outcome.take_items(Encoding::MessagePack);
+        Self::made(actor, method, index, arguments, take)
+    }
+}
+
+impl<'a, Args, T> Call<'a, Args, Items<T>, Infallible>
+where
+    Args: Serialize + Send + 'static,
+    T: DeserializeOwned + Send + 'static,
+{
+    /// A call of a method that returns a plain stream. Written by the interface macro.
+    pub fn new_streamed_infallible(
+        actor: &'a ActorRef,
+        method: &'static MethodSpec,
+        index: usize,
+        arguments: Args,
+    ) -> Self {
+        let take = |outcome: Outcome| outcome.take_plain_items(Encoding::MessagePack);
         Self::made(actor, method, index, arguments, take)
     }
 }

@@ -235,6 +235,9 @@ failure_codes! {
     BadReply = "bad_reply",
     /// An interceptor did not let the call pass.
     Refused = "refused",
+    /// A streamed reply was cut short, because the actor moved or the connection broke: call again, and say
+    /// from where to go on.
+    Interrupted = "interrupted",
 }
 
 impl fmt::Display for FailureCode {
@@ -277,7 +280,7 @@ mod tests {
             names.join(" "),
             "unknown_kind unknown_method bad_arguments bad_key too_large overloaded \
              activation_failed timeout not_owner fenced panicked unreachable stopping cycle \
-             bad_reply refused"
+             bad_reply refused interrupted"
         );
     }
 

@@ -7,17 +7,17 @@
 //! it is known when a new attempt is worth it. `GET /metrics` shows the
 //! metrics of the process in Prometheus' text format.
 
+mod context;
 mod limits;
+mod streamed;
 
 use std::sync::Arc;
-mod context;
-
 use std::time::Duration;
 
 use axum::Router as HttpRouter;
 use axum::body::Body;
 use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -26,6 +26,7 @@ use bytes::Bytes;
 use governor::clock::MonotonicClock;
 use greenroom_cluster::{Cluster, Status, StatusPhase};
 use serde_json::{json, value::RawValue};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::activation::Answer;
@@ -36,7 +37,7 @@ use crate::overload::Refusals;
 use crate::payload::{Arguments, Encoding, Outcome};
 use crate::router::{Method, Package, Persistence, Request, Router};
 
-use limits::{Doorkeeper, limit};
+use limits::{Doorkeeper, Place, limit};
 pub use limits::{GatewayLimits, Rate};
 
 /// How long a call may take, in milliseconds, if its caller says so.
@@ -49,6 +50,8 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 struct Gateway {
     router: Router,
     cluster: Cluster,
+    /// Turns false when the node stops.
+    serving: watch::Receiver<bool>,
 }
 
 /// Of limits that were checked.
@@ -57,6 +60,7 @@ pub(crate) fn routes(
     cluster: Cluster,
     limits: &GatewayLimits,
     refusals: Arc<Refusals>,
+    serving: watch::Receiver<bool>,
 ) -> HttpRouter {
     let body_bytes_max = router.limits().payload_bytes_max;
     let doorkeeper = Arc::new(Doorkeeper::new(limits, refusals, MonotonicClock));
@@ -70,7 +74,7 @@ pub(crate) fn routes(
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_verb)
         .layer(DefaultBodyLimit::max(body_bytes_max))
-        .with_state(Gateway { router, cluster })
+        .with_state(Gateway { router, cluster, serving })
 }
 
 /// An answer that is no success.
@@ -103,11 +107,8 @@ impl From<Failure> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self { status, code, message, may_have_run, retry_after } = self;
-        let mut error = json!({"code": code, "message": message, "may_have_run": may_have_run});
-        if let Some(span) = retry_after {
-            error["retry_after_ms"] = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).into();
-        }
+        let error = error_of(&self);
+        let Self { status, retry_after, .. } = self;
         let mut response = (status, axum::Json(json!({ "error": error }))).into_response();
         let passes =
             status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
@@ -119,6 +120,16 @@ impl IntoResponse for Refusal {
         }
         response
     }
+}
+
+/// A refusal as the callers read it.
+fn error_of(refusal: &Refusal) -> serde_json::Value {
+    let Refusal { code, message, may_have_run, retry_after, .. } = refusal;
+    let mut error = json!({"code": code, "message": message, "may_have_run": may_have_run});
+    if let Some(span) = retry_after {
+        error["retry_after_ms"] = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).into();
+    }
+    error
 }
 
 /// The HTTP status of each way to fail.
@@ -133,7 +144,9 @@ fn status_of(code: FailureCode) -> StatusCode {
         FailureCode::Overloaded => StatusCode::TOO_MANY_REQUESTS,
         FailureCode::Cycle => StatusCode::LOOP_DETECTED,
         FailureCode::NotOwner | FailureCode::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-        FailureCode::Unreachable | FailureCode::Fenced => StatusCode::BAD_GATEWAY,
+        FailureCode::Unreachable | FailureCode::Fenced | FailureCode::Interrupted => {
+            StatusCode::BAD_GATEWAY
+        }
         FailureCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
         FailureCode::ActivationFailed | FailureCode::Panicked | FailureCode::BadReply => {
             StatusCode::INTERNAL_SERVER_ERROR
@@ -143,6 +156,7 @@ fn status_of(code: FailureCode) -> StatusCode {
 
 async fn call(
     State(gateway): State<Gateway>,
+    Extension(place): Extension<Place>,
     path: Result<Path<(String, String, String)>, PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -180,6 +194,9 @@ async fn call(
         Answer::Done(Outcome::Ok(bytes)) => Ok(json_response(StatusCode::OK, bytes)),
         Answer::Done(Outcome::Err(bytes)) => Ok(actor_error(&bytes)),
         Answer::Done(Outcome::Failed(failure)) | Answer::Bounced(failure, _) => Err(failure.into()),
+        Answer::Done(Outcome::Stream(flow)) => {
+            streamed::response(*flow, &headers, place, gateway.serving)
+        }
         Answer::Done(Outcome::Typed(_) | Outcome::TypedErr(_)) | Answer::Accepted => {
             let message = "the actor's answer can't be written as JSON";
             Err(Failure::new(FailureCode::BadReply, message).that_may_have_run().into())

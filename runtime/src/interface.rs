@@ -38,7 +38,9 @@ pub struct MethodSpec {
     pub reentrant: bool,
     /// The arguments, without the context.
     pub fields: &'static [FieldSpec],
-    /// The Rust type of the value, as written in the source.
+    /// Whether it answers with a stream of values.
+    pub streamed: bool,
+    /// The Rust type of the value, or of each one of a stream, as written in the source.
     pub returns: &'static str,
     /// The Rust type of the method's own error, or `None` when it returns no `Result`.
     pub fails: Option<&'static str>,
@@ -127,7 +129,8 @@ impl fmt::Display for MethodSpec {
             let separator = if position == 0 { "" } else { ", " };
             write!(f, "{separator}{}: {}", field.name, field.ty)?;
         }
-        write!(f, ") -> {}", self.returns)?;
+        let stream = if self.streamed { "stream of " } else { "" };
+        write!(f, ") -> {stream}{}", self.returns)?;
         if let Some(fails) = self.fails {
             write!(f, " ! {fails}")?;
         }
@@ -159,6 +162,7 @@ mod tests {
                 access: Access::Write,
                 reentrant: false,
                 fields: &[AMOUNT, NOTE],
+                streamed: false,
                 returns: "u64",
                 fails: Some("AccountError"),
             },
@@ -167,7 +171,17 @@ mod tests {
                 access: Access::Read,
                 reentrant: true,
                 fields: &[],
+                streamed: false,
                 returns: "u64",
+                fails: None,
+            },
+            MethodSpec {
+                name: "changes",
+                access: Access::Read,
+                reentrant: false,
+                fields: &[],
+                streamed: true,
+                returns: "Change",
                 fails: None,
             },
         ],
@@ -189,6 +203,7 @@ mod tests {
         assert_eq!(
             SPEC.to_string(),
             "bank.account.balance() -> u64   [read, reentrant]\n\
+             bank.account.changes() -> stream of Change   [read]\n\
              bank.account.deposit(amount: u64, note: Option<String>) -> u64 ! AccountError   [write]\n"
         );
     }

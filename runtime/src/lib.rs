@@ -67,6 +67,7 @@ mod pressure;
 mod request_context;
 mod router;
 pub mod scatter;
+mod streaming;
 pub mod testing;
 
 pub use actor::{ActivateError, Activating, Actor, DeactivateReason};
@@ -85,12 +86,13 @@ pub use kind::{Kind, OnPanic};
 pub use node::{Node, NodeBuilder, NodeError};
 pub use request_context::RequestContext;
 pub use router::{CallLimits, Peeked};
+pub use streaming::{Items, Streamed};
 
 /// What a program that defines or calls actors needs by name.
 pub mod prelude {
     pub use crate::{
         ActivateError, Activating, Actor, Address, CallError, Context, DeactivateReason, Failure,
-        Node,
+        Node, Streamed,
     };
 }
 

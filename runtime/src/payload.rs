@@ -19,6 +19,7 @@ use serde::de::{Deserialize, DeserializeOwned};
 
 use self::bounded::{Bounded, Limits};
 use crate::failure::{CallError, Failure, FailureCode};
+use crate::streaming::{Flow, Items, Streamed};
 
 /// Longest message about bytes that could not be read; such a message may quote the bytes.
 const MESSAGE_BYTES_MAX: usize = 400;
@@ -143,6 +144,26 @@ impl ReplyForm {
     }
 }
 
+/// Of methods that answer with a stream.
+impl ReplyForm {
+    /// The outcome of a method that returns `Result<Streamed<T>, E>`.
+    pub fn streamed_result<T, E>(self, result: Result<Streamed<T>, E>) -> Outcome
+    where
+        T: Serialize + Send + 'static,
+        E: Serialize + Send + 'static,
+    {
+        match result {
+            Ok(streamed) => self.streamed(streamed),
+            Err(error) => self.result(Err::<(), E>(error)),
+        }
+    }
+
+    /// The outcome of a method that returns a plain `Streamed<T>`.
+    pub fn streamed<T: Serialize + Send + 'static>(self, streamed: Streamed<T>) -> Outcome {
+        Outcome::Stream(Box::new(Flow::of(self, streamed)))
+    }
+}
+
 /// What came of a call.
 #[derive(Debug)]
 #[must_use]
@@ -156,6 +177,8 @@ pub enum Outcome {
     Ok(Bytes),
     /// The method's own error, as bytes.
     Err(Bytes),
+    /// The method answers with a stream.
+    Stream(Box<Flow>),
     /// The method did not answer.
     Failed(Failure),
 }
@@ -181,6 +204,7 @@ impl Outcome {
             Self::Err(bytes) => {
                 Err(decode(encoding, &bytes).map_or_else(unreadable, CallError::Actor))
             }
+            Self::Stream(_) => Err(unreadable("the method answered with a stream")),
             Self::Failed(failure) => Err(CallError::Failed(failure)),
         }
     }
@@ -202,9 +226,49 @@ impl Outcome {
             Self::Err(_) => {
                 Err(unreadable("the method answered with an error and is declared without one"))
             }
+            Self::Stream(_) => Err(unreadable("the method answered with a stream")),
             Self::Failed(failure) => Err(CallError::Failed(failure)),
         }
     }
+
+    /// What the caller of a method that returns `Result<Streamed<T>, E>` gets.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outcome::take`], before the first item.
+    pub fn take_items<T, E>(self, encoding: Encoding) -> Result<Items<T>, CallError<E>>
+    where
+        T: DeserializeOwned + Send + 'static,
+        E: DeserializeOwned + 'static,
+    {
+        match self {
+            Self::Stream(flow) => Ok(Items::of(*flow, encoding)?),
+            other => {
+                Err(other.take::<(), E>(encoding).map_or_else(|error| error, |()| no_stream()))
+            }
+        }
+    }
+
+    /// What the caller of a method that returns a plain `Streamed<T>` gets.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outcome::take_items`], without an error of the method's own.
+    pub fn take_plain_items<T>(self, encoding: Encoding) -> Result<Items<T>, CallError<Infallible>>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        match self {
+            Self::Stream(flow) => Ok(Items::of(*flow, encoding)?),
+            other => {
+                Err(other.take_value::<()>(encoding).map_or_else(|error| error, |()| no_stream()))
+            }
+        }
+    }
+}
+
+fn no_stream<E>() -> CallError<E> {
+    unreadable("the method answered without a stream")
 }
 
 /// The value as bytes.

@@ -9,7 +9,9 @@ use greenroom::prelude::*;
 use greenroom::{FailureCode, MemoryStore};
 use greenroom_proto::v1::envelope::Body;
 use greenroom_proto::v1::peer_client::PeerClient;
-use greenroom_proto::v1::{Cancel, Encoding, Envelope, Hello, Part, Request, Response, response};
+use greenroom_proto::v1::{
+    Cancel, Credit, Encoding, End, Envelope, Hello, Item, Part, Request, Response, response,
+};
 use greenroom_proto::{Frame, PROTOCOL};
 use support::ledger::{TallyRef, tallies};
 use support::probe::probe;
@@ -241,6 +243,9 @@ async fn what_no_caller_says_is_passed_over() {
     link.send(Body::Response(Response { call: 1, outcome })).await;
     link.send(hello()).await;
     link.send(Body::Cancel(Cancel { call: 9 })).await;
+    link.send(Body::Credit(Credit { call: 9, bytes: u64::MAX })).await;
+    link.send(Body::Item(Item { call: 9, value: "1".into() })).await;
+    link.send(Body::End(End { call: 9, failure: None })).await;
     let empty = Frame::of([&Envelope { body: None }]);
     link.out.send(empty).await.expect("the link takes a frame");
     link.out.send(Frame::default()).await.expect("the link takes a frame");
@@ -321,6 +326,43 @@ async fn a_call_that_its_peer_gives_up_need_not_run() {
     answers.sort_unstable();
     assert_eq!(answers, [(1, true), (2, false)]);
     assert_eq!(probe.arrivals(), 0, "the second turn has not begun");
+}
+
+#[tokio::test]
+async fn a_stream_keeps_to_the_window_and_ends_when_it_is_given_up() {
+    let node = node().await;
+    let mut link = Link::open(&node).await;
+    let stream = |call, stream_window| {
+        let (method, arguments) = ("onward".into(), r#"{"number":100}"#.into());
+        Request { method, arguments, stream_window, ..good_request(call, "stream") }
+    };
+    let (code, may_have_run, _) = link.refusal(stream(1, 0)).await;
+    assert_eq!((code, may_have_run), (FailureCode::BadArguments, false));
+
+    // An item takes the 3 bytes of its number, and 64 more.
+    assert!(matches!(link.ask(stream(2, 67 + 1)).await, response::Outcome::Stream(_)));
+    for (item, credit) in [(100, 0), (101, 66 + 67), (102, 1), (103, 0)] {
+        let value = item.to_string().into();
+        assert_eq!(link.next().await.expect("an item"), Body::Item(Item { call: 2, value }));
+        link.send(Body::Credit(Credit { call: 2, bytes: credit })).await;
+        // Only what was paid for: an answer comes first where no item may.
+        if credit == 0 && item == 103 {
+            assert!(matches!(link.ask(good_request(3, "x")).await, response::Outcome::Ok(_)));
+        }
+    }
+    // It counts as a call under way, of which a peer may have two here, until it is given up.
+    assert!(matches!(link.ask(stream(4, 1)).await, response::Outcome::Stream(_)));
+    assert!(matches!(link.next().await, Ok(Body::Item(Item { call: 4, .. }))));
+    let (code, _, _) = link.refusal(good_request(5, "x")).await;
+    assert_eq!(code, FailureCode::Overloaded);
+    link.send(Body::Cancel(Cancel { call: 2 })).await;
+    within("the stream's end", async {
+        let mut call = 6;
+        while !matches!(link.ask(good_request(call, "x")).await, response::Outcome::Ok(_)) {
+            call += 1;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ use crate::errors::Errors;
 /// A method takes `&mut self` for an exclusive turn or `&self` to run beside other reads, owned
 /// arguments that serde can write and read, and `ctx: &mut Context` anywhere among them if it
 /// needs the context, which is not sent. It returns `Result<T, E>` with both types written out, or
-/// a plain value. An argument that is added later should be an `Option` or carry
+/// a plain value; in place of the value, a `Streamed<T>` answers with a stream. An argument that is added later should be an `Option` or carry
 /// `#[serde(default)]`, so that callers that don't know it yet are still understood.
 #[proc_macro_attribute]
 pub fn interface(options: TokenStream, item: TokenStream) -> TokenStream {

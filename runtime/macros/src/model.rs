@@ -47,8 +47,10 @@ pub(crate) struct Argument {
 pub(crate) struct Output {
     /// What the method returns, as written.
     pub(crate) whole: Type,
-    /// The `T` of a `Result<T, E>`, or all of a plain value.
+    /// The `T` of a `Result<T, E>`, or all of a plain value; of a stream, the type of its items.
     pub(crate) value: Type,
+    /// Whether it is a `Streamed<T>`.
+    pub(crate) streamed: bool,
     /// The `E` of a `Result<T, E>`.
     pub(crate) error: Option<Type>,
 }

@@ -22,6 +22,8 @@ pub(crate) enum What {
     ImplTrait,
     Infer,
     SelfType,
+    /// A `Streamed<T>` that is not the whole reply.
+    Streamed,
 }
 
 /// The first part of the type, from the left, that cannot travel.
@@ -64,6 +66,9 @@ impl<'ast> Visit<'ast> for Search {
     fn visit_type_path(&mut self, path: &'ast TypePath) {
         match path.path.segments.first() {
             Some(first) if first.ident == "Self" => self.found(first, What::SelfType),
+            _ if path.path.segments.last().is_some_and(|last| last.ident == "Streamed") => {
+                self.found(path, What::Streamed);
+            }
             _ => visit::visit_type_path(self, path),
         }
     }
@@ -126,6 +131,28 @@ pub(crate) fn result_form(ty: &Type) -> ResultForm<'_> {
     }
 }
 
+/// What the type is if its last path segment is `Streamed`.
+pub(crate) enum StreamedForm<'t> {
+    None,
+    Of(&'t Type),
+    /// Without the type of its items, or with more than that.
+    Unclear,
+}
+
+pub(crate) fn streamed_form(ty: &Type) -> StreamedForm<'_> {
+    let Some(segment) = last_segment(ty).filter(|segment| segment.ident == "Streamed") else {
+        return StreamedForm::None;
+    };
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return StreamedForm::Unclear;
+    };
+    let mut arguments = arguments.args.iter();
+    match (arguments.next(), arguments.next()) {
+        (Some(GenericArgument::Type(item)), None) => StreamedForm::Of(item),
+        _ => StreamedForm::Unclear,
+    }
+}
+
 fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
     match ty {
         Type::Path(path) => path.path.segments.last(),
@@ -152,6 +179,7 @@ mod tests {
             ("Vec<_>", true),
             ("Option<Self>", true),
             ("Self::Item", true),
+            ("Option<Streamed<u8>>", true),
         ] {
             let ty: Type = syn::parse_str(source).expect("a type");
             assert_eq!(obstacle(&ty).is_some(), is_obstacle, "{source}");

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::caller::{Reply, with_present};
-use super::directory::Shared;
+use super::directory::{Shared, enter};
 use super::mailbox::{Admission, Cleared, Mailbox, Start, With};
 use super::run::{Ran, begin, first_turn, turn};
 use super::turn::{Answer, Job, Later, Queued, Replier, Submitted};
@@ -174,7 +174,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     ) -> Submitted {
         let polled = {
             // The caller may live on another runtime, which may end before the turn does.
-            let _runtime = self.shared.enter_runtime();
+            let _runtime = enter(&self.shared.runtime);
             Pin::new(&mut turn).poll(cx)
         };
         match polled {
@@ -272,6 +272,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     /// turn that still runs has been revoked; its actor is dropped when it ends.
     pub(super) fn clear(&self) -> Option<Arc<A>> {
         let Cleared { actor, waiting, lost } = self.mailbox.lock().clear();
+        self.end_streams();
         if lost {
             self.shared.deactivated();
         }

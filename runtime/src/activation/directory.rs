@@ -19,6 +19,7 @@ use tokio::runtime::{EnterGuard, Handle};
 use super::active::active_keys;
 use super::cell::{Cell, Moved};
 use super::name::Name;
+use super::streams::Streams;
 use super::turn::{Job, Later, Submitted};
 use crate::actor::{Actor, DeactivateReason};
 use crate::interface::{Dispatch, InterfaceSpec};
@@ -77,6 +78,7 @@ pub(super) struct Shared<A, I> {
     pub(super) refusals: Arc<Refusals>,
     /// Calls that wait, or run on after their first poll.
     pub(super) crowd: Arc<Crowd>,
+    pub(super) streams: Arc<Streams>,
     active: AtomicUsize,
     /// By number within the kind's group.
     shards: Box<[Slot<A, I>]>,
@@ -99,14 +101,6 @@ impl<A, I> Default for Slot<A, I> {
 }
 
 impl<A, I> Shared<A, I> {
-    /// Enters the node's runtime, unless that is where we are. Asking counts a reference that all
-    /// threads share; entering would cost several times as much.
-    pub(super) fn enter_runtime(&self) -> Option<EnterGuard<'_>> {
-        let is_home = |current: Handle| current.id() == self.runtime.id();
-        let home = Handle::try_current().is_ok_and(is_home);
-        (!home).then(|| self.runtime.enter())
-    }
-
     /// The way to other actors; `None` only while the node is being taken down.
     pub(super) fn router(&self) -> Option<Router> {
         self.router.get()?.upgrade()
@@ -143,6 +137,14 @@ impl<A, I> Shared<A, I> {
         let ours = *self.group.get()? == shard / self.count();
         ours.then(|| &self.slot(shard).cells)
     }
+}
+
+/// Enters the node's runtime, unless that is where we are. Asking counts a reference that all
+/// threads share; entering would cost several times as much.
+pub(super) fn enter(runtime: &Handle) -> Option<EnterGuard<'_>> {
+    let is_home = |current: Handle| current.id() == runtime.id();
+    let home = Handle::try_current().is_ok_and(is_home);
+    (!home).then(|| runtime.enter())
 }
 
 /// A kind that this node hosts, whatever its actor type.
@@ -230,6 +232,7 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
                 router,
                 refusals,
                 crowd: Arc::default(),
+                streams: Arc::default(),
                 active: AtomicUsize::new(0),
                 shards: (0..shards).map(|_| Slot::default()).collect(),
                 group: OnceLock::new(),

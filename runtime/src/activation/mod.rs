@@ -9,9 +9,11 @@ mod mailbox;
 mod name;
 mod passivate;
 mod run;
+mod streams;
 mod turn;
 
 pub(crate) use caller::{Farewell, is_gone as caller_is_gone};
 pub(crate) use directory::{Directory, Hosted, KindOptions};
 pub(crate) use name::Name;
+pub(crate) use streams::Tenure;
 pub(crate) use turn::{Answer, Job, Later, RemoteReplier, Replier, Submitted};

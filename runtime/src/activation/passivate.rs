@@ -59,6 +59,9 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
             let Some(usage) = cell.mailbox.try_lock().and_then(|mailbox| mailbox.at_rest()) else {
                 continue;
             };
+            if cell.has_streams() {
+                continue;
+            }
             coldest.look(usage, || Victim { cell: Arc::clone(cell) as _, shard, usage });
         }
     }
@@ -75,7 +78,8 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     ) -> bool {
         // Without a permit the shard is on its way out, and deactivates its actors itself.
         let Ok(_permit) = self.shared.gates.enter(shard) else { return false };
-        let unused = self.mailbox.lock().take_unused(is_unused);
+        let unused =
+            self.mailbox.lock().take_unused(|usage| !self.has_streams() && is_unused(usage));
         let went = match unused {
             Unused::Actor(actor) => {
                 self.deactivate(actor, why.reason()).await;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::caller;
 use super::cell::{Cell, CellPermit};
 use super::mailbox::{ReaderLeft, Start, With};
+use super::streams::Tenure;
 use super::turn::{Answer, Job, acknowledge, may_start};
 use crate::actor::{Activating, Actor};
 use crate::ambient::{Ambient, Chain, Home, Swapped};
@@ -140,7 +141,7 @@ where
 
 impl<A: Actor, I: Dispatch<A>, F> Turn<A, I, F> {
     /// Puts the actor back, if it survived, and checks whether the answer may leave.
-    fn end(&self, outcome: Result<Outcome, Panicked>, actor: Arc<A>) -> Ran<A> {
+    fn end(&self, mut outcome: Result<Outcome, Panicked>, actor: Arc<A>) -> Ran<A> {
         let cell = self.permit.holder();
         let shared = &cell.shared;
         // A look at the clock costs more than most turns.
@@ -151,6 +152,13 @@ impl<A: Actor, I: Dispatch<A>, F> Turn<A, I, F> {
         }
         // A panic costs the actor nothing if its author wants that.
         let survives = healthy || shared.options.on_panic == OnPanic::Keep;
+        if !survives {
+            cell.end_streams();
+        }
+        // Before the actor is back in its place, and looks as if it were at rest.
+        if let Ok(Outcome::Stream(flow)) = &mut outcome {
+            flow.bind(Tenure::of(&self.permit));
+        }
         let next = match self.access {
             Access::Write if survives => cell.put_back(Some(actor), used),
             Access::Write => {

@@ -210,14 +210,26 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// A call's place among those that are served; free when all of its clones are dropped.
+#[derive(Clone, Debug)]
+pub(super) struct Place(
+    #[expect(dead_code, reason = "it is there to be dropped")] Arc<OwnedSemaphorePermit>,
+);
+
 /// In front of what calls are.
 pub(super) async fn limit(
     State(doorkeeper): State<Arc<Doorkeeper>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     match doorkeeper.admit(request.headers(), request.extensions()) {
-        Ok(_place) => next.run(request).await,
+        Ok(place) => {
+            let place = Place(Arc::new(place));
+            request.extensions_mut().insert(place.clone());
+            let response = next.run(request).await;
+            drop(place);
+            response
+        }
         Err(refusal) => {
             debug_assert_eq!(refusal.status, StatusCode::TOO_MANY_REQUESTS);
             refusal.into_response()

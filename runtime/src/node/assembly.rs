@@ -134,7 +134,13 @@ pub(super) async fn start(
         serving.subscribe(),
     ));
     if let Some(listener) = http_listener {
-        let routes = gateway::routes(router.clone(), cluster.clone(), &config.gateway, refusals);
+        let routes = gateway::routes(
+            router.clone(),
+            cluster.clone(),
+            &config.gateway,
+            refusals,
+            http_serving.subscribe(),
+        );
         servers.http.spawn(serve_http(listener, routes, http_serving.subscribe()));
     }
     let mut background = JoinSet::new();

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -13,13 +13,17 @@ use greenroom_proto::Frame;
 use greenroom_proto::v1::Envelope;
 use greenroom_proto::view::put_envelope;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::outbox::{Outbox, Writer, wake};
+use super::stream_out::Outflow;
 use super::wire;
 use crate::activation::{Answer, RemoteReplier};
 use crate::failure::{Failure, FailureCode};
+use crate::payload::Outcome;
 use crate::router::failed;
+use crate::streaming::Flow;
 
 /// While a peer does not read so many bytes of answers, no more of its calls are read.
 const BYTES_WAITING_MAX: usize = 8 << 20;
@@ -30,22 +34,36 @@ const BYTES_TOGETHER: usize = 64 << 10;
 /// What goes back to one peer.
 #[derive(Debug)]
 pub(super) struct Answers {
-    payload_bytes_max: usize,
+    pub(super) payload_bytes_max: usize,
+    /// The node's, on which streams are sent.
+    pub(super) runtime: Handle,
     outbox: Mutex<Outbox>,
     /// Rung when the connection has taken a frame, and when it takes no more.
     taken: Notify,
-    /// The peer's calls whose turns wait, by number.
+    /// The peer's calls whose turns wait, or whose streams are open, by number.
     waiting: Mutex<HashMap<u64, Arc<Caller>, FnvBuildHasher>>,
 }
 
 /// Whether a call of the peer is still waited for.
 #[derive(Debug, Default)]
-struct Caller {
+pub(super) struct Caller {
     is_gone: AtomicBool,
+    /// For how many bytes of a stream it has room.
+    pub(super) credit: AtomicI64,
     turn: AtomicWaker,
 }
 
 impl Caller {
+    fn new(stream_window: u32) -> Arc<Self> {
+        Arc::new(Self { credit: AtomicI64::new(stream_window.into()), ..Self::default() })
+    }
+
+    /// Resolves when it is gone; woken as well when it has room for more of a stream.
+    pub(super) fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
+        self.turn.register(cx.waker());
+        if self.is_gone.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     fn leave(&self) {
         self.is_gone.store(true, Ordering::Release);
         self.turn.wake();
@@ -56,6 +74,7 @@ impl Answers {
     pub(super) fn new(payload_bytes_max: usize) -> Arc<Self> {
         Arc::new(Self {
             payload_bytes_max,
+            runtime: Handle::current(),
             outbox: Mutex::default(),
             taken: Notify::new(),
             waiting: Mutex::default(),
@@ -69,17 +88,35 @@ impl Answers {
 
     /// Writes an envelope.
     pub(super) fn send(&self, envelope: &Envelope) {
-        let waker = self.outbox.lock().write(None, |out| put_envelope(out, envelope));
+        self.write(|out| put_envelope(out, envelope));
+    }
+
+    /// Adds what `put` writes: envelopes.
+    pub(super) fn write(&self, put: impl FnOnce(&mut BytesMut)) {
+        let waker = self.outbox.lock().write(None, put);
         wake(waker);
     }
 
     /// Waits until the peer has read most of what was written for it, or reads no more.
     pub(super) async fn read(&self) {
+        self.taken_until(|outbox| outbox.bytes() < BYTES_WAITING_MAX).await;
+    }
+
+    /// The same, and until nothing is left to write of a large item of this call, which the next one
+    /// would overtake.
+    pub(super) async fn has_room_after(&self, call: u64) {
+        let has_room =
+            |outbox: &Outbox| outbox.bytes() < BYTES_WAITING_MAX && !outbox.is_writing(call);
+        self.taken_until(has_room).await;
+    }
+
+    /// Waits until the connection has taken so much, or takes no more.
+    async fn taken_until(&self, is_enough: impl Fn(&Outbox) -> bool) {
         loop {
             let taken = self.taken.notified();
             {
                 let outbox = self.outbox.lock();
-                if outbox.bytes() < BYTES_WAITING_MAX || !outbox.is_open() {
+                if is_enough(&outbox) || !outbox.is_open() {
                     return;
                 }
             }
@@ -116,11 +153,40 @@ impl Answers {
         }
     }
 
+    /// The peer has room for so many more bytes of the stream that answers this call.
+    pub(super) fn grant(&self, call: u64, bytes: u64) {
+        let Some(caller) = self.waiting.lock().get(&call).cloned() else { return };
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let _ = caller.credit.fetch_update(Ordering::AcqRel, Ordering::Acquire, |credit| {
+            Some(credit.saturating_add(bytes))
+        });
+        caller.turn.wake();
+    }
+
     /// The way back for a turn that waits.
-    pub(super) fn later(self: &Arc<Self>, call: u64) -> LateReply {
-        let caller = Arc::new(Caller::default());
-        self.waiting.lock().insert(call, Arc::clone(&caller));
+    pub(super) fn later(self: &Arc<Self>, call: u64, stream_window: u32) -> LateReply {
+        let caller = self.wait(call, stream_window);
         LateReply { answers: Arc::clone(self), caller, call, is_sent: false }
+    }
+
+    fn wait(&self, call: u64, stream_window: u32) -> Arc<Caller> {
+        let caller = Caller::new(stream_window);
+        self.waiting.lock().insert(call, Arc::clone(&caller));
+        caller
+    }
+
+    /// The call of this caller is no longer under way.
+    pub(super) fn forget(&self, call: u64, caller: &Arc<Caller>) {
+        let mut waiting = self.waiting.lock();
+        if waiting.get(&call).is_some_and(|other| Arc::ptr_eq(other, caller)) {
+            waiting.remove(&call);
+        }
+    }
+
+    /// Answers a call with a stream.
+    pub(super) fn stream(self: &Arc<Self>, call: u64, stream_window: u32, flow: Flow) {
+        let caller = self.wait(call, stream_window);
+        Outflow::begin(Arc::clone(self), caller, call, flow);
     }
 }
 
@@ -169,15 +235,13 @@ impl<'a> Together<'a> {
         if self.bytes.is_empty() {
             return;
         }
-        let waker =
-            self.answers.outbox.lock().write(None, |out| out.extend_from_slice(&self.bytes));
+        self.answers.write(|out| out.extend_from_slice(&self.bytes));
         self.bytes.clear();
-        wake(waker);
     }
 }
 
 impl Answers {
-    fn write_large(&self, call: u64, rest: Bytes, last: Bytes) {
+    pub(super) fn write_large(&self, call: u64, rest: Bytes, last: Bytes) {
         let waker = self.outbox.lock().write_large(call, false, rest, last);
         wake(waker);
     }
@@ -186,10 +250,7 @@ impl Answers {
         let mut bytes = BytesMut::new();
         match wire::put_answer(&mut bytes, call, answer, self.payload_bytes_max) {
             Some(rest) => self.write_large(call, rest, bytes.freeze()),
-            None => {
-                let waker = self.outbox.lock().write(None, |out| out.extend_from_slice(&bytes));
-                wake(waker);
-            }
+            None => self.write(|out| out.extend_from_slice(&bytes)),
         }
     }
 }
@@ -206,10 +267,15 @@ pub(super) struct LateReply {
 impl LateReply {
     fn answer(&mut self, answer: Answer) {
         self.is_sent = true;
-        self.answers.answer(self.call, answer);
-        let mut waiting = self.answers.waiting.lock();
-        if waiting.get(&self.call).is_some_and(|caller| Arc::ptr_eq(caller, &self.caller)) {
-            waiting.remove(&self.call);
+        match answer {
+            Answer::Done(Outcome::Stream(flow)) => {
+                let (answers, caller) = (Arc::clone(&self.answers), Arc::clone(&self.caller));
+                Outflow::begin(answers, caller, self.call, *flow);
+            }
+            answer => {
+                self.answers.answer(self.call, answer);
+                self.answers.forget(self.call, &self.caller);
+            }
         }
     }
 }
@@ -224,8 +290,7 @@ impl RemoteReplier for LateReply {
     }
 
     fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
-        self.caller.turn.register(cx.waker());
-        if self.is_gone() { Poll::Ready(()) } else { Poll::Pending }
+        self.caller.poll_gone(cx)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::activation::{Answer, Hosted, Job, Later, Name, Replier, Submitted};
 use crate::failure::{Failure, FailureCode};
 use crate::intercept::Source;
 use crate::overload::{HINT_DEFAULT, Limit, about};
-use crate::payload::Arguments;
+use crate::payload::{Arguments, Outcome};
 use crate::router::{Router, failed, unknown_kind, unknown_method};
 
 /// Calls that are taken in a row before other tasks on the thread get their chance.
@@ -76,8 +76,12 @@ impl Incoming {
             match view {
                 Ok(View::Request(request)) => {
                     let call = request.call;
-                    if let Some(answer) = self.answer(&request, frame, cx) {
-                        together.add(call, answer);
+                    match self.answer(&request, frame, cx) {
+                        Some(Answer::Done(Outcome::Stream(flow))) => {
+                            answers.stream(call, request.stream_window, *flow);
+                        }
+                        Some(answer) => together.add(call, answer),
+                        None => {}
                     }
                 }
                 Ok(View::Cancel(call)) => {
@@ -89,8 +93,9 @@ impl Incoming {
                         return Err("too many unfinished calls".to_owned());
                     }
                 }
+                Ok(View::Credit(call, bytes)) => self.answers.grant(call, bytes),
                 // What only a callee says, or something newer.
-                Ok(View::Response(_) | View::Other(_)) => {}
+                Ok(View::Response(_) | View::Item(..) | View::Other(_)) => {}
                 Err(malformed) => return Err(malformed.to_string()),
             }
         }
@@ -120,7 +125,8 @@ impl Incoming {
         }
         match self.arrival(request, arguments) {
             Ok(Arrival { hosted, name, job, permit }) => {
-                let mut later = LaterHere { answers: &self.answers, call: request.call };
+                let (call, stream_window) = (request.call, request.stream_window);
+                let mut later = LaterHere { answers: &self.answers, call, stream_window };
                 match hosted.submit(name, job, permit, cx, &mut later) {
                     Submitted::Answered(answer) => Some(answer),
                     Submitted::Later => None,
@@ -150,6 +156,10 @@ impl Incoming {
             .spec()
             .method(request.method)
             .ok_or_else(|| unknown_method(request.kind, request.method))?;
+        if spec.streamed && request.stream_window == 0 && !request.one_way {
+            let message = "the method answers with a stream, and the caller takes none";
+            return Err(Failure::new(FailureCode::BadArguments, message));
+        }
         let mut job = Job {
             method,
             access: spec.access,
@@ -175,10 +185,11 @@ impl Incoming {
 struct LaterHere<'a> {
     answers: &'a Arc<Answers>,
     call: u64,
+    stream_window: u32,
 }
 
 impl Later for LaterHere<'_> {
     fn replier(&mut self) -> Replier {
-        Replier::There(Box::new(self.answers.later(self.call)))
+        Replier::There(Box::new(self.answers.later(self.call, self.stream_window)))
     }
 }

@@ -3,15 +3,16 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use greenroom_proto::Frame;
-use greenroom_proto::v1::Envelope;
 use greenroom_proto::v1::envelope::Body;
 use greenroom_proto::v1::peer_client::PeerClient;
-use greenroom_proto::view::{View, put_cancel, put_envelope};
+use greenroom_proto::v1::{End, Envelope};
+use greenroom_proto::view::{Outcome, Response, View, put_cancel, put_credit, put_envelope};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -20,12 +21,15 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::health::Witness;
 use super::outbox::{FRAME_BYTES_MAX, Frames, Outbox, Writer, wake};
-use super::parts::Parts;
-use super::pending::{Calls, Pending, Reply};
+use super::parts::{Parts, TooLarge};
+use super::pending::{Calls, Pending, Reply, Slot};
+use super::stream_in::{Inflow, flooded};
 use super::{Identity, PeerCall, broken, wire};
 use crate::activation::Answer;
 use crate::failure::{Failure, FailureCode};
+use crate::payload::Outcome::Stream as Streamed;
 use crate::router::failed;
+use crate::streaming::Flow;
 
 /// Most calls, and most bytes of calls, that wait to be written to one peer.
 const CALLS_WAITING_MAX: usize = 4096;
@@ -175,6 +179,12 @@ impl Link {
         wake(waker);
     }
 
+    /// The reader of a stream has room for so many more bytes of it.
+    pub(super) fn grant(&self, call: u64, bytes: u64) {
+        let waker = self.state.lock().outbox.write(None, |out| put_credit(out, call, bytes));
+        wake(waker);
+    }
+
     /// Ends the link; its calls fail.
     pub(super) fn close(&self) {
         self.end(&Ended::Broken("this node stopped".to_owned()));
@@ -251,7 +261,11 @@ impl Link {
         endpoint.connect().await.map_err(|error| error.to_string())
     }
 
-    async fn read(&self, mut answers: Streaming<Frame>, has_answered: &mut bool) -> Ended {
+    async fn read(
+        self: &Arc<Self>,
+        mut answers: Streaming<Frame>,
+        has_answered: &mut bool,
+    ) -> Ended {
         let mut parts = Parts::new(self.payload_bytes_max);
         let mut patience = pin!(tokio::time::sleep(LAST_ANSWERS_TIMEOUT));
         let mut is_unread = false;
@@ -275,13 +289,32 @@ impl Link {
         }
     }
 
-    /// Hands out the answers of a frame.
-    fn take(&self, frame: &Frame, parts: &mut Parts, has_answered: &mut bool) -> Option<Ended> {
+    /// Hands out the answers and items of a frame.
+    fn take(
+        self: &Arc<Self>,
+        frame: &Frame,
+        parts: &mut Parts,
+        has_answered: &mut bool,
+    ) -> Option<Ended> {
         let mut answered: Vec<(Pending, Answer)> = Vec::new();
+        let mut streams: Vec<(Arc<Slot>, Flow)> = Vec::new();
+        let mut readers: Vec<Waker> = Vec::new();
         let mut ended = None;
         let mut state = self.state.lock();
         for view in frame.views() {
             match view {
+                Ok(View::Response(Response { call, outcome: Some(Outcome::Stream) })) => {
+                    *has_answered = true;
+                    let stream = state.calls.stream(call, self.payload_bytes_max);
+                    streams.extend(stream.map(|(slot, inbox)| {
+                        let items = Inflow::new(inbox, Arc::clone(self), call);
+                        (slot, Flow::from_peer(items.boxed()))
+                    }));
+                }
+                Ok(View::Item(call, last)) => {
+                    let whole = parts.whole(call, last, frame.bytes());
+                    readers.extend(state.take_item(call, whole).into_iter().flatten());
+                }
                 Ok(View::Response(response)) => {
                     *has_answered = true;
                     let call = response.call;
@@ -296,6 +329,11 @@ impl Link {
                         ended = Some(Ended::Broken("too many unfinished replies".to_owned()));
                         break;
                     }
+                }
+                Ok(View::Other(Envelope { body: Some(Body::End(End { call, failure })) })) => {
+                    let inbox = state.calls.remove(call).and_then(Pending::inbox);
+                    let failure = failure.map(wire::failure_from_wire);
+                    readers.extend(inbox.and_then(|inbox| inbox.end(failure)));
                 }
                 Ok(View::Other(Envelope { body: Some(Body::Goodbye(_)) })) => {
                     ended = Some(Ended::Goodbye);
@@ -313,6 +351,10 @@ impl Link {
         for (pending, answer) in answered {
             pending.answer(answer);
         }
+        for (slot, flow) in streams {
+            slot.fill(Answer::Done(Streamed(Box::new(flow))));
+        }
+        readers.into_iter().for_each(Waker::wake);
         ended
     }
 
@@ -369,8 +411,23 @@ impl Link {
 }
 
 impl State {
+    /// Puts an item where its reader finds it; whom to wake.
+    fn take_item(&mut self, call: u64, whole: Result<Bytes, TooLarge>) -> [Option<Waker>; 2] {
+        let Some(inbox) = self.calls.items(call) else { return [None, None] };
+        let failure = match whole {
+            Ok(item) => match inbox.push(&item) {
+                (true, reader) => return [reader, None],
+                (false, _) => flooded(),
+            },
+            Err(TooLarge(len)) => wire::too_large_here("item", len),
+        };
+        let reader = inbox.end(Some(failure));
+        self.calls.remove(call);
+        [reader, self.take_back(call, true)]
+    }
+
     /// A call is over that the peer need not run, if it has it at all.
-    fn take_back(&mut self, call: u64, written: bool) -> Option<std::task::Waker> {
+    fn take_back(&mut self, call: u64, written: bool) -> Option<Waker> {
         if written {
             return self.outbox.write(None, |out| put_cancel(out, call));
         }

@@ -13,6 +13,8 @@ mod parts;
 mod pending;
 mod report;
 mod serve;
+mod stream_in;
+mod stream_out;
 pub(crate) mod topology;
 mod wire;
 
@@ -82,6 +84,8 @@ pub(crate) struct PeerCall<'a> {
     pub(crate) epoch: Epoch,
     pub(crate) chain: Option<&'a Chain>,
     pub(crate) context: Option<&'a RequestContext>,
+    /// Whether the answer may be a stream.
+    pub(crate) takes_stream: bool,
 }
 
 /// The links to other nodes, opened when they are first needed.

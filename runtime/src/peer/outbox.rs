@@ -173,6 +173,11 @@ impl Outbox {
         }
     }
 
+    /// Whether something is left of a large payload of this call.
+    pub(super) fn is_writing(&self, call: u64) -> bool {
+        self.large.iter().any(|large| large.call == call)
+    }
+
     /// Forgets what is left of a large payload; whether there was anything.
     pub(super) fn take_back(&mut self, call: u64) -> bool {
         let at = self.large.iter().position(|large| large.call == call);

@@ -10,8 +10,11 @@ use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 use tokio::time::Instant;
 
 use super::link::Link;
-use super::outbox::Fates;
+use super::outbox::{Fates, wake};
+use super::stream_in::Inbox;
 use crate::activation::Answer;
+use crate::payload::Outcome;
+use crate::streaming::interrupted;
 
 /// The calls of a link. Their numbers on the wire are never used again, so an answer that comes late,
 /// or twice, is taken for no other call's.
@@ -24,16 +27,47 @@ pub(super) struct Calls {
 
 #[derive(Debug)]
 pub(super) struct Pending {
-    slot: Arc<Slot>,
+    wait: Wait,
     deadline: Instant,
     /// From here on it may run.
     pub(super) written: bool,
 }
 
+#[derive(Debug)]
+enum Wait {
+    ForAnswer(Arc<Slot>),
+    /// The answer is a stream, which is open.
+    ForItems(Arc<Inbox>),
+}
+
 impl Pending {
-    /// Tells the caller.
+    /// Tells the caller. A stream that is answered otherwise than by its end is cut short.
     pub(super) fn answer(self, answer: Answer) {
-        self.slot.fill(answer);
+        match self.wait {
+            Wait::ForAnswer(slot) => slot.fill(answer),
+            Wait::ForItems(inbox) => {
+                let why = match answer {
+                    Answer::Done(Outcome::Failed(failure)) | Answer::Bounced(failure, _) => {
+                        failure.message
+                    }
+                    _ => "the owner answered the call once more".to_owned(),
+                };
+                wake(inbox.end(Some(interrupted(why))));
+            }
+        }
+    }
+
+    /// The stream has come to its end.
+    pub(super) fn inbox(self) -> Option<Arc<Inbox>> {
+        match self.wait {
+            Wait::ForAnswer(_) => None,
+            Wait::ForItems(inbox) => Some(inbox),
+        }
+    }
+
+    /// When it must be answered; a stream that is open has no such time.
+    fn deadline(&self) -> Option<Instant> {
+        matches!(self.wait, Wait::ForAnswer(_)).then_some(self.deadline)
     }
 }
 
@@ -53,13 +87,36 @@ impl Calls {
     /// tells whether a clock must be set anew.
     pub(super) fn insert(&mut self, deadline: Instant) -> (u64, Arc<Slot>, bool) {
         let slot = Arc::new(Slot::default());
-        let pending = Pending { slot: Arc::clone(&slot), deadline, written: false };
+        let wait = Wait::ForAnswer(Arc::clone(&slot));
+        let pending = Pending { wait, deadline, written: false };
         let call = self.calls.insert(pending).data().as_ffi();
         let is_next = self.next_deadline.is_none_or(|next| deadline < next);
         if is_next {
             self.next_deadline = Some(deadline);
         }
         (call, slot, is_next)
+    }
+
+    /// The answer to a call is a stream: where its caller waits for the answer, if it was not
+    /// answered before, and where the items go from now on.
+    pub(super) fn stream(
+        &mut self,
+        call: u64,
+        item_bytes_max: usize,
+    ) -> Option<(Arc<Slot>, Arc<Inbox>)> {
+        let pending = self.calls.get_mut(key(call))?;
+        let Wait::ForAnswer(slot) = &pending.wait else { return None };
+        let (slot, inbox) = (Arc::clone(slot), Arc::new(Inbox::new(item_bytes_max)));
+        pending.wait = Wait::ForItems(Arc::clone(&inbox));
+        Some((slot, inbox))
+    }
+
+    /// Where the items of a stream go.
+    pub(super) fn items(&self, call: u64) -> Option<&Arc<Inbox>> {
+        match &self.calls.get(key(call))?.wait {
+            Wait::ForAnswer(_) => None,
+            Wait::ForItems(inbox) => Some(inbox),
+        }
     }
 
     pub(super) fn remove(&mut self, call: u64) -> Option<Pending> {
@@ -77,14 +134,15 @@ impl Calls {
 
     /// Takes out all calls whose deadlines have passed, with their numbers.
     pub(super) fn expired(&mut self, now: Instant) -> Vec<(u64, Pending)> {
-        let over = self.calls.iter().filter(|(_, pending)| pending.deadline <= now);
+        let is_over = |pending: &Pending| pending.deadline().is_some_and(|at| at <= now);
+        let over = self.calls.iter().filter(|(_, pending)| is_over(pending));
         let over: Vec<DefaultKey> = over.map(|(key, _)| key).collect();
         let taken = over.into_iter().filter_map(|key| {
             let pending = self.calls.remove(key)?;
             Some((key.data().as_ffi(), pending))
         });
         let taken = taken.collect();
-        self.next_deadline = self.calls.values().map(|pending| pending.deadline).min();
+        self.next_deadline = self.calls.values().filter_map(Pending::deadline).min();
         taken
     }
 
@@ -115,7 +173,7 @@ enum Stage {
 }
 
 impl Slot {
-    fn fill(&self, answer: Answer) {
+    pub(super) fn fill(&self, answer: Answer) {
         let before = {
             let mut stage = self.0.lock();
             match *stage {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::PeerCall;
 use super::outbox::PART_BYTES;
 use super::parts::{Parts, TooLarge};
+use super::stream_in::WINDOW;
 use crate::activation::Answer;
 use crate::ambient::{CHAIN_LEN_MAX, Chain};
 use crate::failure::{Failure, FailureCode};
@@ -53,6 +54,7 @@ pub(super) fn put_call(out: &mut BytesMut, number: u64, call: &PeerCall<'_>, arg
         traceparent: context.and_then(RequestContext::traceparent).unwrap_or_default(),
         tracestate: context.and_then(RequestContext::tracestate).unwrap_or_default(),
         context: context.map(|context| context.iter().collect()).unwrap_or_default(),
+        stream_window: if call.takes_stream { WINDOW } else { 0 },
     };
     put_request(out, &request);
 }
@@ -162,10 +164,9 @@ pub(super) fn put_answer(
 pub(super) fn answer(response: view::Response<'_>, frame: &Bytes, parts: &mut Parts) -> Answer {
     let call = response.call;
     let mut whole = |last| {
-        parts.whole(call, last, frame).map_err(|TooLarge(len)| {
-            let message = format!("the reply has {len} bytes, more than this node takes");
-            Outcome::Failed(Failure::new(FailureCode::TooLarge, message).that_may_have_run())
-        })
+        parts
+            .whole(call, last, frame)
+            .map_err(|TooLarge(len)| Outcome::Failed(too_large_here("reply", len)))
     };
     match response.outcome {
         Some(Wire::Ok(last)) => Answer::Done(whole(last).map_or_else(|failed| failed, Outcome::Ok)),
@@ -174,11 +175,18 @@ pub(super) fn answer(response: view::Response<'_>, frame: &Bytes, parts: &mut Pa
         }
         Some(Wire::Accepted) => Answer::Accepted,
         Some(Wire::Failure(failure)) => failed(failure_from_wire(failure)),
-        None => {
+        // Only a defect leads here: the link knows what to do with a stream.
+        Some(Wire::Stream) | None => {
             let message = "the owner's answer has an outcome that this version doesn't know";
             failed(Failure::new(FailureCode::BadReply, message).that_may_have_run())
         }
     }
+}
+
+/// A payload that a peer sent, which allows more than this node.
+pub(super) fn too_large_here(what: &str, len: usize) -> Failure {
+    let message = format!("the {what} has {len} bytes, more than this node takes");
+    Failure::new(FailureCode::TooLarge, message).that_may_have_run()
 }
 
 /// A payload that is larger than allowed.
@@ -190,7 +198,7 @@ pub(crate) fn too_large(what: &str, len: usize, max: usize) -> Failure {
 /// Longest message of a failure on the wire, in bytes: some quote what users wrote.
 const MESSAGE_BYTES_MAX: usize = 4096;
 
-fn failure_to_wire(failure: Failure) -> v1::Failure {
+pub(super) fn failure_to_wire(failure: Failure) -> v1::Failure {
     let retry_after = failure.retry_after().unwrap_or_default();
     let Failure { code, mut message, may_have_run, .. } = failure;
     message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
@@ -202,7 +210,7 @@ fn failure_to_wire(failure: Failure) -> v1::Failure {
     }
 }
 
-fn failure_from_wire(failure: v1::Failure) -> Failure {
+pub(super) fn failure_from_wire(failure: v1::Failure) -> Failure {
     let v1::Failure { code, message, may_have_run, retry_after_ms } = failure;
     let read = match FailureCode::from_str(&code) {
         Ok(code) => Failure::new(code, message),

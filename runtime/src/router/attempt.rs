@@ -270,6 +270,10 @@ fn peer_call<'a>(
         epoch: route.epoch,
         chain,
         context: request.context.as_deref(),
+        takes_stream: match request.method {
+            Method::Known { spec, .. } => spec.streamed,
+            Method::Named(_) => true,
+        },
     }
 }
 

@@ -3,7 +3,9 @@
 use greenroom::Address;
 use greenroom_proto::Frame;
 use greenroom_proto::v1::envelope::Body;
-use greenroom_proto::v1::{Cancel, Envelope, Hello, Part, Request, Response, response};
+use greenroom_proto::v1::{
+    Cancel, Credit, End, Envelope, Hello, Item, Part, Request, Response, response,
+};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -105,14 +107,18 @@ fn calls() -> impl Strategy<Value = u64> {
 fn requests() -> impl Strategy<Value = Request> {
     let kind = prop_oneof![8 => Just(TallyRef::KIND.to_owned()), 1 => ".{0,40}"];
     let key = prop_oneof![4 => "[a-c]", 1 => ".{0,600}", 1 => Just("\u{0}\u{7f}{".to_owned())];
-    let methods = ["add", "note", "notes", "pass_on", "remaining"].map(str::to_owned).to_vec();
+    let methods =
+        ["add", "note", "notes", "pass_on", "remaining", "onward"].map(str::to_owned).to_vec();
     let method = prop_oneof![8 => select(methods), 1 => ".{0,40}"];
     let spans = select(vec![0, 1, 1_000, 1_000_000, u64::MAX]);
     let chain = vec(prop_oneof!["test.tally/[a-c]", ".{0,20}"], 0..3);
     let traces = (prop_oneof!["", "00-[0-9a-f]{32}-[0-9a-f]{16}-01", ".{0,80}"], ".{0,60}");
     let context = btree_map(prop_oneof!["[a-z]{1,8}", ".{0,70}"], ".{0,300}", 0..3);
     let body = (-1..4_i32, arguments(), spans, any::<bool>(), 0..3_u64, chain, traces, context);
-    (calls(), kind, key, method, body).prop_map(|(call, kind, key, method, body)| {
+    let window = prop_oneof![Just(0), 0..10_000_u32, Just(u32::MAX)];
+    let name = (kind, key, method);
+    (calls(), name, window, body).prop_map(|(call, name, stream_window, body)| {
+        let (kind, key, method) = name;
         let (encoding, arguments, remaining_us, one_way, epoch, chain, traces, context) = body;
         let arguments = arguments.into();
         let (traceparent, tracestate) = traces;
@@ -130,6 +136,7 @@ fn requests() -> impl Strategy<Value = Request> {
             traceparent,
             tracestate,
             context,
+            stream_window,
         }
     })
 }
@@ -153,11 +160,19 @@ fn bodies() -> impl Strategy<Value = Option<Body>> {
         let data = vec![byte; len].into();
         Body::Part(Part { call, data })
     });
+    let item = (calls(), vec(any::<u8>(), 0..50))
+        .prop_map(|(call, value)| Body::Item(Item { call, value: value.into() }));
+    let credit = (calls(), prop_oneof![0..100_000_u64, any::<u64>()])
+        .prop_map(|(call, bytes)| Body::Credit(Credit { call, bytes }));
+    let end = calls().prop_map(|call| Body::End(End { call, failure: None }));
     let cancel = calls().prop_map(|call| Body::Cancel(Cancel { call }));
     prop_oneof![
         8 => requests().prop_map(|request| Some(Body::Request(request))),
         2 => part.prop_map(Some),
         2 => cancel.prop_map(Some),
+        2 => credit.prop_map(Some),
+        1 => item.prop_map(Some),
+        1 => end.prop_map(Some),
         1 => answer.prop_map(Some),
         1 => hello.prop_map(Some),
         1 => Just(None),

@@ -68,7 +68,14 @@ pub async fn request(
     read(&exchange(node, verb, path, headers, body).await)
 }
 
-async fn exchange(node: SocketAddr, verb: &str, path: &str, headers: &str, body: &[u8]) -> String {
+/// The whole answer to any request, as text.
+pub async fn exchange(
+    node: SocketAddr,
+    verb: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> String {
     let exchange = async {
         let mut stream = TcpStream::connect(node).await.expect("the gateway listens");
         let len = body.len();

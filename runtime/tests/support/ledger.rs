@@ -45,6 +45,8 @@ pub trait Tally {
     async fn note(&mut self, number: u64);
     /// All numbers so far.
     async fn notes(&self) -> Vec<u64>;
+    /// Numbers from there on, without end.
+    async fn onward(&self, number: u64) -> Streamed<u64>;
 }
 
 /// The failure of a call made in a turn.
@@ -107,6 +109,10 @@ impl Tally for TallyActor {
 
     async fn notes(&self) -> Vec<u64> {
         self.notes.clone()
+    }
+
+    async fn onward(&self, number: u64) -> Streamed<u64> {
+        Streamed::new(futures_util::stream::iter(number..))
     }
 }
 

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 
 use greenroom::prelude::*;
-use greenroom::{Call, Interface};
+use greenroom::{Call, Interface, Items};
 use serde::{Deserialize, Serialize};
 
 /// Why an account refuses.
@@ -43,6 +43,10 @@ pub trait Account {
     async fn close(&mut self);
     /// Has a raw name.
     async fn r#move(&mut self, r#type: std::borrow::Cow<'static, str>) -> [u8; 4];
+    /// Answers with a stream.
+    async fn history(&self, since: u64) -> Streamed<(u64, String)>;
+    /// Answers with a stream, or refuses to.
+    async fn audit(&mut self) -> Result<greenroom::Streamed<u64>, AccountError>;
     /// Is on its way out.
     #[deprecated = "use `balance`"]
     async fn old_balance(&self) -> u64;
@@ -93,6 +97,14 @@ impl Account for AccountActor {
         [r#type.len() as u8; 4]
     }
 
+    async fn history(&self, since: u64) -> Streamed<(u64, String)> {
+        Streamed::new(futures_util::stream::iter([(since, String::new())]))
+    }
+
+    async fn audit(&mut self) -> Result<Streamed<u64>, AccountError> {
+        Err(AccountError::TooLittle)
+    }
+
     async fn old_balance(&self) -> u64 {
         self.balance
     }
@@ -106,6 +118,8 @@ pub fn calls(alice: &AccountRef) {
     let _: Call<'_, _, String, Infallible> = alice.owner();
     let _: Call<'_, _, (), Infallible> = alice.close();
     let _: Call<'_, _, [u8; 4], Infallible> = alice.r#move("x".into());
+    let _: Call<'_, _, Items<(u64, String)>, Infallible> = alice.history(5);
+    let _: Call<'_, _, Items<u64>, AccountError> = alice.audit();
     let _: &str = alice.key();
 }
 
@@ -131,9 +145,11 @@ fn main() {
     assert_eq!(AccountRef::KIND, "bank.account");
     assert_eq!(
         AccountInterface::SPEC.to_string(),
-        "bank.account.balance() -> u64 ! AccountError   [read]\n\
+        "bank.account.audit() -> stream of u64 ! AccountError   [write]\n\
+         bank.account.balance() -> u64 ! AccountError   [read]\n\
          bank.account.close() -> ()   [write]\n\
          bank.account.deposit(amount: u64) -> u64 ! AccountError   [write]\n\
+         bank.account.history(since: u64) -> stream of (u64, String)   [read]\n\
          bank.account.move(type: std::borrow::Cow<'static, str>) -> [u8; 4]   [write]\n\
          bank.account.old_balance() -> u64   [read]\n\
          bank.account.owner() -> String   [read]\n\

@@ -10,7 +10,7 @@ use syn::{
 
 use crate::errors::Errors;
 use crate::model::{Access, Argument, Input, Method, Output, wire_name};
-use crate::types::{self, Obstacle, ResultForm, What};
+use crate::types::{self, Obstacle, ResultForm, StreamedForm, What};
 
 pub(super) fn method(declared: &TraitItemFn, errors: &mut Errors) -> Option<Method> {
     let sig = &declared.sig;
@@ -260,6 +260,9 @@ fn check_travels(subject: &str, ty: &Type, errors: &mut Errors) -> bool {
             "`Self` is the actor, which only its own node has: name a type that can travel"
                 .to_owned()
         }
+        What::Streamed => "a stream is the whole reply: write `Streamed<T>`, or \
+                           `Result<Streamed<T>, E>` if the method may refuse before the first item"
+            .to_owned(),
     };
     errors.at(tokens, message);
     false
@@ -270,13 +273,13 @@ fn output(output: &ReturnType, errors: &mut Errors) -> Option<Output> {
         ReturnType::Default => parse_quote!(()),
         ReturnType::Type(_, ty) => (**ty).clone(),
     };
-    if !check_travels("a reply", &whole, errors) {
-        return None;
-    }
     let (value, error) = match types::result_form(&whole) {
         ResultForm::None => (whole.clone(), None),
         ResultForm::Full(value, error) => (value.clone(), Some(error.clone())),
         ResultForm::Hidden => {
+            if !check_travels("a reply", &whole, errors) {
+                return None;
+            }
             errors.at(
                 whole,
                 "write both types of the result out, as in `Result<u64, AccountError>`: callers \
@@ -285,5 +288,15 @@ fn output(output: &ReturnType, errors: &mut Errors) -> Option<Output> {
             return None;
         }
     };
-    Some(Output { whole, value, error })
+    let (value, streamed) = match types::streamed_form(&value) {
+        StreamedForm::None => (value, false),
+        StreamedForm::Of(item) => (item.clone(), true),
+        StreamedForm::Unclear => {
+            errors.at(value, "write the type of the items, as in `Streamed<Event>`");
+            return None;
+        }
+    };
+    let travels = check_travels("a reply", &value, errors)
+        && error.iter().all(|error| check_travels("a reply", error, errors));
+    travels.then_some(Output { whole, value, streamed, error })
 }

@@ -72,9 +72,15 @@ fn call(interface: &Interface, names: &Names, position: usize, method: &Method) 
     });
     let fields = method.arguments().map(|argument| &argument.ident);
     let value = &method.output.value;
-    let (error, constructor) = match &method.output.error {
-        Some(error) => (quote!(#error), quote!(new)),
-        None => (quote!(::core::convert::Infallible), quote!(new_infallible)),
+    let error = match &method.output.error {
+        Some(error) => quote!(#error),
+        None => quote!(::core::convert::Infallible),
+    };
+    let (value, constructor) = match (method.output.streamed, &method.output.error) {
+        (false, Some(_)) => (quote!(#value), quote!(new)),
+        (false, None) => (quote!(#value), quote!(new_infallible)),
+        (true, Some(_)) => (quote!(::greenroom::Items<#value>), quote!(new_streamed)),
+        (true, None) => (quote!(::greenroom::Items<#value>), quote!(new_streamed_infallible)),
     };
     quote! {
         #(#attrs)*

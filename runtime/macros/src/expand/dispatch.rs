@@ -72,6 +72,7 @@ fn spec(method: &Method) -> TokenStream {
         let (name, ty) = (wire_name(&argument.ident), text(&argument.ty));
         quote!(::greenroom::__private::FieldSpec { name: #name, ty: #ty })
     });
+    let streamed = method.output.streamed;
     let returns = text(&method.output.value);
     let fails = match &method.output.error {
         Some(error) => {
@@ -86,6 +87,7 @@ fn spec(method: &Method) -> TokenStream {
             access: ::greenroom::__private::Access::#access,
             reentrant: #reentrant,
             fields: &[#(#fields),*],
+            streamed: #streamed,
             returns: #returns,
             fails: #fails,
         }
@@ -110,9 +112,11 @@ fn arm(interface: &Interface, position: usize, method: &Method) -> TokenStream {
             quote!(opened.#field)
         }
     });
-    let reply = match &method.output.error {
-        Some(_) => quote!(result),
-        None => quote!(value),
+    let reply = match (method.output.streamed, &method.output.error) {
+        (false, Some(_)) => quote!(result),
+        (false, None) => quote!(value),
+        (true, Some(_)) => quote!(streamed_result),
+        (true, None) => quote!(streamed),
     };
     quote! {
         #position => {
