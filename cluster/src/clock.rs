@@ -7,6 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The present moment on `CLOCK_BOOTTIME`, which goes on while the machine is suspended: a process
 /// that was frozen must not believe that no time has passed.
+#[inline]
 pub(crate) fn moment() -> Moment {
     let time = clock_gettime(ClockId::Boottime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);

@@ -22,6 +22,7 @@ pub struct RightToRun {
 impl RightToRun {
     /// Whether turns may run now. Reads the clock: a flag set by a timer would be late exactly
     /// when it matters.
+    #[inline]
     pub fn holds(&self) -> bool {
         clock::moment().0 < self.until.load(Ordering::Acquire)
     }

@@ -92,7 +92,7 @@ pub struct Call<'a, Args, T, E> {
     actor: &'a ActorRef,
     method: &'static MethodSpec,
     index: usize,
-    arguments: Args,
+    arguments: Typed<Args>,
     timeout: Option<Duration>,
     persistence: Persistence,
     changes: Option<Box<Changes>>,
@@ -107,7 +107,7 @@ impl<'a, Args, T, E> Call<'a, Args, T, E> {
         arguments: Args,
         take: fn(Outcome) -> Result<T, CallError<E>>,
     ) -> Self {
-        let persistence = Persistence::Usual;
+        let (arguments, persistence) = (Typed::Whole(arguments), Persistence::Usual);
         Self { actor, method, index, arguments, timeout: None, persistence, changes: None, take }
     }
 }
@@ -237,10 +237,9 @@ where
     ///
     /// # Errors
     /// When the call could not be put there until its deadline.
-    pub async fn send(self) -> Result<(), Failure> {
-        let router = &self.actor.router;
-        let (request, mut package) = self.parts(true);
-        match router.call(request, &mut package).await {
+    pub async fn send(mut self) -> Result<(), Failure> {
+        let request = self.request(true);
+        match self.actor.router.call(request, &mut self.arguments).await {
             Answer::Accepted => Ok(()),
             Answer::Done(Outcome::Failed(failure)) | Answer::Bounced(failure, _) => Err(failure),
             // A peer that answers in full has certainly accepted the call.
@@ -253,11 +252,12 @@ impl<'a, Args, T, E> Call<'a, Args, T, E>
 where
     Args: Serialize + Send + 'static,
 {
-    /// The call as the router sees it, and its arguments.
-    fn parts(self, one_way: bool) -> (Request<'a>, Typed<Args>) {
+    /// The call as the router sees it, without its arguments.
+    #[inline]
+    fn request(&mut self, one_way: bool) -> Request<'a> {
         let patience = self.timeout.unwrap_or(self.actor.router.call_timeout());
         let made = Instant::now();
-        let request = Request {
+        Request {
             id: &self.actor.id,
             shard: self.actor.shard,
             hosted: self.actor.hosted.as_ref(),
@@ -268,11 +268,10 @@ where
             persistence: self.persistence,
             is_retry: false,
             source: Source::Local,
-            changes: self.changes,
+            changes: self.changes.take(),
             context: None,
             watched: None,
-        };
-        (request, Typed::Whole(self.arguments))
+        }
     }
 }
 
@@ -324,32 +323,24 @@ where
     type Output = Result<T, CallError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Stage::Made(_) = self.0 {
+        if let Stage::Made(call) = &mut self.0 {
             ready!(poll_budget(cx));
+            // What is over at once is moved nowhere.
+            let mut request = call.request(false);
+            let begun = call.actor.router.begin(&mut request, &mut call.arguments, cx);
+            return match begun {
+                Begun::Answered(answer) if request.persistence != Persistence::Patient => {
+                    let take = call.take;
+                    self.0 = Stage::Answered;
+                    Poll::Ready(taken(take, answer))
+                }
+                begun => self.goes_on(request, begun, cx),
+            };
         }
         match std::mem::replace(&mut self.0, Stage::Answered) {
-            Stage::Made(call) => {
-                let (actor, take) = (call.actor, call.take);
-                let (mut request, mut package) = call.parts(false);
-                let begun = actor.router.begin(&mut request, &mut package, cx);
-                match begun {
-                    // It may have to be made again, whatever came of it.
-                    begun if request.persistence == Persistence::Patient => {
-                        let under_way = Box::pin(async move {
-                            taken(take, actor.router.end(request, &mut package, begun).await)
-                        });
-                        self.poll_under_way(under_way, cx)
-                    }
-                    Begun::Answered(answer) => Poll::Ready(taken(take, answer)),
-                    Begun::UnderWay(under_way) => {
-                        let there = There { actor, take, request, package, under_way };
-                        self.go_on(Box::new(there), cx)
-                    }
-                }
-            }
             Stage::There(there) => self.go_on(there, cx),
             Stage::UnderWay(under_way) => self.poll_under_way(under_way, cx),
-            Stage::Answered => panic!("a call was polled after its answer"),
+            Stage::Made(_) | Stage::Answered => panic!("a call was polled after its answer"),
         }
     }
 }
@@ -360,6 +351,32 @@ where
     T: Send + 'static,
     E: Send + 'static,
 {
+    /// A call has been begun that is not over.
+    fn goes_on(
+        &mut self,
+        request: Request<'a>,
+        begun: Begun,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, CallError<E>>> {
+        let Stage::Made(call) = std::mem::replace(&mut self.0, Stage::Answered) else {
+            panic!("a call was polled after its answer");
+        };
+        let Call { actor, take, arguments: mut package, .. } = call;
+        match begun {
+            Begun::UnderWay(under_way) if request.persistence != Persistence::Patient => {
+                let there = There { actor, take, request, package, under_way };
+                self.go_on(Box::new(there), cx)
+            }
+            // It may have to be made again, whatever came of it.
+            begun => {
+                let under_way = Box::pin(async move {
+                    taken(take, actor.router.end(request, &mut package, begun).await)
+                });
+                self.poll_under_way(under_way, cx)
+            }
+        }
+    }
+
     fn go_on(
         &mut self,
         mut there: Box<There<'a, Args, T, E>>,

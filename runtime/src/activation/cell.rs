@@ -78,6 +78,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     }
 
     /// Takes a call: starts its turn at once if nothing is before it, else queues it.
+    #[inline(always)]
     pub(super) fn submit<'a>(
         self: &Arc<Self>,
         job: Job,
@@ -136,6 +137,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     }
 
     /// Polls the turn once here; hands it to the executor if it waits, or if the stack is deep.
+    #[inline(always)]
     fn run_inline(
         self: &Arc<Self>,
         job: Job,
@@ -165,6 +167,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         })
     }
 
+    #[inline(always)]
     fn poll_inline(
         self: &Arc<Self>,
         mut turn: impl Future<Output = Ran<A>> + Send + Unpin + 'static,
@@ -202,8 +205,11 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     }
 
     /// A turn has ended at once.
+    #[inline(always)]
     fn answered(self: &Arc<Self>, (answer, next): Ran<A>, one_way: bool) -> Submitted {
-        self.spawn_all(next);
+        if !next.is_empty() {
+            self.spawn_all(next);
+        }
         Submitted::Answered(match answer {
             // It is known already that it did not run.
             Answer::Bounced(..) => answer,
@@ -257,6 +263,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
 
     /// Puts the actor back after a turn of its own, or nobody if it did not come to life or did not
     /// survive; answers with what may start now.
+    #[inline]
     pub(super) fn put_back(&self, actor: Option<Arc<A>>, used: Instant) -> Vec<Start<A>> {
         let Some(actor) = actor else { return self.mailbox.lock().leave_empty() };
         let put_back = self.mailbox.lock().put_back(actor, self.shared.clock.ms(used));

@@ -8,6 +8,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use futures_util::{FutureExt, poll};
 use greenroom_core::ActorId;
+use pin_project_lite::pin_project;
 use tokio::time::{Instant, timeout_at};
 
 use super::caller;
@@ -45,46 +46,45 @@ pub(super) async fn turn<A: Actor, I: Dispatch<A>>(
     }
 }
 
-/// A turn of an actor that is alive.
-///
-/// The permit is held to the end, when the actor is back in its place: a handoff that saw the permit
-/// return earlier would find the place empty, and let the actor go without a farewell.
-struct Turn<A, I, F> {
-    /// What the actor's author wrote, with all that it borrows; gives the actor back. It stands apart,
-    /// so that a turn that waits can move to another stack, and one that doesn't needs little memory;
-    /// and first, because it must be dropped before the permit.
-    work: Option<Pin<Box<F>>>,
+pin_project! {
+    /// A turn of an actor that is alive.
+    ///
+    /// The permit is held to the end, when the actor is back in its place: a handoff that saw the permit
+    /// return earlier would find the place empty, and let the actor go without a farewell.
+    struct Turn<A, I, F> {
+        // What the actor's author wrote, with all that it borrows; gives the actor back. It stands first,
+        // because it must be dropped before the permit.
+        #[pin]
+        work: F,
+        ambient: Option<Ambient>,
+        watched: Option<Box<Watched>>,
+        frame: Frame<A, I>,
+    }
+}
+
+/// What stands around what the author wrote.
+struct Frame<A, I> {
     permit: CellPermit<A, I>,
     access: Access,
-    ambient: Option<Ambient>,
-    watched: Option<Box<Watched>>,
-    /// When it began.
+    /// When the turn began.
     at: Instant,
     waited: bool,
 }
 
 /// Begins a turn, if it may start now; else answers it. `now` is the time if the caller has just read
-/// it.
+/// it. The turn is one piece of memory from the beginning, so one that waits can move to another stack.
+#[inline(always)]
 pub(super) fn begin<A: Actor, I: Dispatch<A>>(
     permit: CellPermit<A, I>,
     job: Job,
     mut actor: Arc<A>,
     access: Access,
     now: Option<Instant>,
-) -> Result<impl Future<Output = Ran<A>> + Send + Unpin + use<A, I>, Ran<A>> {
+) -> Result<Pin<Box<impl Future<Output = Ran<A>> + Send + use<A, I>>>, Ran<A>> {
     let cell = permit.holder();
-    let (job, at) = match cell.check(&permit, job, now) {
-        Ok(checked) => checked,
-        Err(answer) => {
-            let next = match access {
-                Access::Write => cell.put_back(Some(actor), Instant::now()),
-                Access::Read => {
-                    drop(actor);
-                    cell.reader_left(true, Instant::now())
-                }
-            };
-            return Err((answer, next));
-        }
+    let at = match cell.check(&permit, &job, now) {
+        Ok(at) => at,
+        Err(failure) => return Err(cell.not_begun(job, failure, actor, access)),
     };
     let Job { method, arguments, deadline, chain, context, watched, .. } = job;
     let home: Arc<dyn Home> = Arc::clone(cell) as _;
@@ -106,7 +106,8 @@ pub(super) fn begin<A: Actor, I: Dispatch<A>>(
         };
         (outcome.map_err(|_| Panicked), actor)
     };
-    Ok(Turn { work: Some(Box::pin(work)), permit, access, ambient, watched, at, waited: false })
+    let frame = Frame { permit, access, at, waited: false };
+    Ok(Box::pin(Turn { work, ambient, watched, frame }))
 }
 
 impl<A: Actor, I: Dispatch<A>, F> Future for Turn<A, I, F>
@@ -115,23 +116,22 @@ where
 {
     type Output = Ran<A>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Ran<A>> {
-        let this = &mut *self;
-        let work = this.work.as_mut().expect("a turn ends once");
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Ran<A>> {
+        let this = self.project();
         let polled = {
-            let _swapped = Swapped::new(&mut this.ambient);
+            let _swapped = Swapped::new(this.ambient);
             let _entered = this.watched.as_ref().and_then(|watched| watched.enter());
-            work.as_mut().poll(cx)
+            this.work.poll(cx)
         };
         let Poll::Ready((outcome, actor)) = polled else {
-            this.waited = true;
+            this.frame.waited = true;
             if let Some(farewell) = this.ambient.as_ref().and_then(Ambient::farewell) {
                 caller::wants_to_know(farewell);
             }
             return Poll::Pending;
         };
-        this.work = None;
-        let ran = this.end(outcome, actor);
+        let ran = this.frame.end(outcome, actor);
         if let Some(watched) = this.watched.take() {
             watched.ended(&ran.0);
         }
@@ -139,8 +139,9 @@ where
     }
 }
 
-impl<A: Actor, I: Dispatch<A>, F> Turn<A, I, F> {
+impl<A: Actor, I: Dispatch<A>> Frame<A, I> {
     /// Puts the actor back, if it survived, and checks whether the answer may leave.
+    #[inline]
     fn end(&self, mut outcome: Result<Outcome, Panicked>, actor: Arc<A>) -> Ran<A> {
         let cell = self.permit.holder();
         let shared = &cell.shared;
@@ -184,10 +185,9 @@ pub(super) async fn first_turn<A: Actor, I: Dispatch<A>>(
 ) -> Ran<A> {
     let cell = permit.holder();
     // Before and after: it may take long.
-    let job = match cell.check(&permit, job, None) {
-        Ok((job, _)) => job,
-        Err(answer) => return (answer, cell.stay_empty(&permit)),
-    };
+    if let Err(failure) = cell.check(&permit, &job, None) {
+        return (job.bounced(failure), cell.stay_empty(&permit));
+    }
     let place = match cell.shared.rooms.take(job.deadline).await {
         Ok(place) => place,
         Err(refused) => {
@@ -226,20 +226,32 @@ pub(super) async fn first_turn<A: Actor, I: Dispatch<A>>(
 struct Panicked;
 
 impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
-    /// The job, if its turn may start now, and the time; else the answer.
+    /// Whether a turn may start now; answers with the time.
+    #[inline]
     fn check(
         &self,
         permit: &CellPermit<A, I>,
-        job: Job,
+        job: &Job,
         now: Option<Instant>,
-    ) -> Result<(Job, Instant), Answer> {
+    ) -> Result<Instant, Failure> {
         if !job.one_way && caller::is_gone() {
-            return Err(job.bounce(FailureCode::Timeout, "nobody waits for the turn any more"));
+            return Err(Failure::new(FailureCode::Timeout, "nobody waits for the turn any more"));
         }
-        match may_start(permit.is_valid(), &self.shared.right, job.deadline, now) {
-            Ok(at) => Ok((job, at)),
-            Err(failure) => Err(job.bounced(failure)),
-        }
+        may_start(permit.is_valid(), &self.shared.right, job.deadline, now)
+    }
+
+    /// A turn may not start that has its actor already.
+    #[cold]
+    fn not_begun(&self, job: Job, failure: Failure, actor: Arc<A>, access: Access) -> Ran<A> {
+        let answer = job.bounced(failure);
+        let next = match access {
+            Access::Write => self.put_back(Some(actor), Instant::now()),
+            Access::Read => {
+                drop(actor);
+                self.reader_left(true, Instant::now())
+            }
+        };
+        (answer, next)
     }
 
     fn reader_left(&self, healthy: bool, used: Instant) -> Vec<Start<A>> {

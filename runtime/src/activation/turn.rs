@@ -25,8 +25,9 @@ pub(crate) enum Answer {
     Done(Outcome),
     /// A one-way call stands in the mailbox.
     Accepted,
-    /// The call surely did not run; here are its arguments again.
-    Bounced(Failure, Arguments),
+    /// The call surely did not run; here are its arguments again. Boxed, because answers are moved about
+    /// on the way of every call, and this one is rare.
+    Bounced(Failure, Box<Arguments>),
 }
 
 /// What became of a submitted job.
@@ -127,7 +128,7 @@ impl Job {
 
     /// Gives the call back for this reason.
     pub(crate) fn bounced(self, failure: Failure) -> Answer {
-        let answer = Answer::Bounced(failure, self.arguments);
+        let answer = Answer::Bounced(failure, Box::new(self.arguments));
         if let Some(watched) = self.watched {
             watched.ended(&answer);
         }

@@ -111,6 +111,7 @@ impl Router {
     }
 
     /// Gives the call to its actor, if that is here; `None` if its shard is not open here now.
+    #[inline]
     pub(super) fn attempt_here(
         &self,
         request: &Request<'_>,
@@ -314,7 +315,7 @@ async fn wait_here(
 fn taken_back(answer: Answer, package: &mut dyn Package) -> Attempt {
     match answer {
         Answer::Bounced(failure, arguments) if failure.code == FailureCode::NotOwner => {
-            package.take_back(arguments);
+            package.take_back(*arguments);
             Attempt::Again(failure)
         }
         answer => Attempt::Final(answer),

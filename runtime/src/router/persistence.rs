@@ -56,7 +56,7 @@ impl Router {
         loop {
             let refusal = match answer {
                 Answer::Bounced(failure, arguments) if is_by_limit(&failure) => {
-                    package.take_back(arguments);
+                    package.take_back(*arguments);
                     failure
                 }
                 Answer::Done(Outcome::Failed(failure)) if is_by_limit(&failure) => failure,
