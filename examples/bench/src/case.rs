@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use crate::goal::Goal;
 use crate::load::Sample;
 use crate::system::Result;
 
@@ -47,22 +48,14 @@ pub(crate) enum Better {
     Less,
 }
 
-/// What Greenroom should reach, some day.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Goal {
-    /// So many times as good as the best rival.
-    Times(f64),
-    /// At most this figure.
-    AtMost(f64),
-}
-
 /// What is measured. The name is stable: figures of different days are compared by it.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) better: Better,
-    pub(crate) goal: Option<Goal>,
+    /// What Greenroom should reach, some day.
+    pub(crate) goals: &'static [Goal],
 }
 
 /// One that takes part in a case.
@@ -169,7 +162,7 @@ mod tests {
         }
     }
 
-    const CASE: Case = Case { name: "a case", unit: "calls/s", better: Better::More, goal: None };
+    const CASE: Case = Case { name: "a case", unit: "calls/s", better: Better::More, goals: &[] };
 
     #[tokio::test]
     async fn warm_ups_failures_and_those_not_asked_for_are_left_out() {

@@ -6,6 +6,7 @@ mod activation;
 mod case;
 mod child;
 mod contestants;
+mod goal;
 mod load;
 mod local;
 mod memory;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::case::{Better, Case, Contestant, Effort, Goal, Role, compete};
+use crate::case::{Better, Case, Contestant, Effort, Role, compete};
 use crate::child::{Child, Task};
 use crate::contestants::{Greenroom, Kameo, Ractor, TokioChannel};
+use crate::goal::Goal;
 use crate::load::Sample;
 use crate::report::Report;
 use crate::system::{Counter, Result, System};
@@ -17,7 +18,7 @@ const CASE: Case = Case {
     name: "memory of an idle actor",
     unit: "bytes/actor",
     better: Better::Less,
-    goal: Some(Goal::AtMost(256.0 + STATE_BYTES)),
+    goals: &[Goal::AtMost(256.0 + STATE_BYTES)],
 };
 /// Actors that come first and are not counted, so that arenas and tables are there already.
 const FIRST_ACTORS: usize = 1_000;
@@ -27,7 +28,7 @@ const RUNS_MAX: usize = 3;
 
 /// Measures memory, if the report wants it.
 pub(crate) async fn measure(effort: &Effort, report: &mut Report) {
-    if !report.wants(&CASE) {
+    if !report.wants(CASE.name) {
         return;
     }
     let weighing = |role, system, actors: usize| -> Box<dyn Contestant> {
@@ -42,7 +43,7 @@ pub(crate) async fn measure(effort: &Effort, report: &mut Report) {
     ];
     let effort = Effort { runs: effort.runs.min(RUNS_MAX), ..effort.clone() };
     let findings = compete(&CASE, contestants, &effort, false).await;
-    report.add(&CASE, findings);
+    report.add(&CASE, &findings);
 }
 
 struct Weighing {

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::case::{Better, Case, Finding, Goal, Role};
+use crate::case::{Better, Case, Finding, Role};
+use crate::goal::{Verdict, best_rival, microseconds};
 use crate::system::Result;
 
 /// One contestant in one case, as it stands in the file.
@@ -27,8 +27,8 @@ struct Row {
     baseline_contestant: Option<&'static str>,
     /// How many times as good as the baseline; for memory, how many times as small.
     ratio: Option<f64>,
-    goal: Option<String>,
-    met: Option<bool>,
+    /// For Greenroom's rows, one of each goal of the case for which there was something to compare.
+    goals: Vec<Verdict>,
 }
 
 /// Gathers the rows of all cases.
@@ -45,18 +45,20 @@ impl Report {
     }
 
     /// Whether a case is to be measured.
-    pub(crate) fn wants(&self, case: &Case) -> bool {
+    pub(crate) fn wants(&self, name: &str) -> bool {
         let only = self.only.as_deref();
-        only.is_none_or(|only| case.name.contains(only))
+        only.is_none_or(|only| name.contains(only))
     }
 
     /// Adds a case, and prints it at once, so that a long run shows that it is alive.
-    pub(crate) fn add(&mut self, case: &Case, findings: Vec<Finding>) {
-        let best = best_rival(case.better, &findings);
+    pub(crate) fn add(&mut self, case: &Case, findings: &[Finding]) {
         println!("\n{} ({})", case.name, case.unit);
         for finding in findings {
-            let row = row(case, &finding, best);
+            let row = row(case, finding, findings);
             println!("{}", line(&row));
+            for verdict in &row.goals {
+                println!("      {}", verdict_line(verdict));
+            }
             self.rows.push(row);
         }
     }
@@ -75,27 +77,15 @@ impl Report {
     }
 }
 
-fn best_rival(better: Better, findings: &[Finding]) -> Option<(&'static str, f64)> {
-    findings
-        .iter()
-        .filter(|finding| finding.role == Role::Rival)
-        .map(|finding| (finding.contestant, finding.sample.value))
-        .max_by(|(_, a), (_, b)| match better {
-            Better::More => a.total_cmp(b),
-            Better::Less => b.total_cmp(a),
-        })
-}
-
-fn row(case: &Case, finding: &Finding, best: Option<(&'static str, f64)>) -> Row {
+fn row(case: &Case, finding: &Finding, findings: &[Finding]) -> Row {
     let ours = finding.role == Role::Ours;
     let value = finding.sample.value;
-    let best = best.filter(|_| ours);
-    let ratio = best.map(|(_, baseline)| match case.better {
-        Better::More => value / baseline,
-        Better::Less => baseline / value,
+    let best = best_rival(case.better, findings).filter(|_| ours);
+    let ratio = best.map(|best| match case.better {
+        Better::More => value / best.sample.value,
+        Better::Less => best.sample.value / value,
     });
-    let goal = case.goal.filter(|_| ours);
-    let microseconds = |span: Duration| span.as_secs_f64() * 1e6;
+    let goals = case.goals.iter().filter(|_| ours);
     Row {
         case: case.name,
         contestant: finding.contestant,
@@ -105,17 +95,10 @@ fn row(case: &Case, finding: &Finding, best: Option<(&'static str, f64)>) -> Row
         highest: finding.highest,
         p50_us: finding.sample.p50.map(microseconds),
         p99_us: finding.sample.p99.map(microseconds),
-        baseline: best.map(|(_, baseline)| baseline),
-        baseline_contestant: best.map(|(name, _)| name),
+        baseline: best.map(|best| best.sample.value),
+        baseline_contestant: best.map(|best| best.contestant),
         ratio,
-        goal: goal.map(|goal| match goal {
-            Goal::Times(times) => format!(">= {times}x"),
-            Goal::AtMost(most) => format!("<= {most} {}", case.unit),
-        }),
-        met: goal.and_then(|goal| match goal {
-            Goal::Times(times) => ratio.map(|ratio| ratio >= times),
-            Goal::AtMost(most) => Some(value <= most),
-        }),
+        goals: goals.filter_map(|goal| goal.judge(case, finding, findings)).collect(),
     }
 }
 
@@ -134,15 +117,21 @@ fn line(row: &Row) -> String {
     if let (Some(ratio), Some(name)) = (row.ratio, row.baseline_contestant) {
         line.push_str(&format!("{ratio:.2}x {name}"));
     }
-    if let (Some(goal), Some(met)) = (&row.goal, row.met) {
-        let met = if met { "met" } else { "not met" };
-        line.push_str(&format!(", goal {goal}: {met}"));
-    }
     line.trim_end().to_owned()
 }
 
-/// Rounded, with a comma every three digits.
+fn verdict_line(verdict: &Verdict) -> String {
+    let Verdict { goal, ratio, met, .. } = verdict;
+    let whose = verdict.baseline_contestant.unwrap_or("of it");
+    let met = if *met { "met" } else { "missed" };
+    format!("goal: {goal}; {ratio:.2}x {whose}: {met}")
+}
+
+/// Rounded, with a comma every three digits; a small figure keeps two places.
 fn thousands(value: f64) -> String {
+    if value < 100.0 && value.fract() != 0.0 {
+        return format!("{value:.2}");
+    }
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -157,52 +146,66 @@ fn thousands(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::goal::Goal;
     use crate::load::Sample;
 
     fn finding(contestant: &'static str, role: Role, value: f64) -> Finding {
         Finding { contestant, role, sample: Sample::plain(value), lowest: value, highest: value }
     }
 
-    fn ours(better: Better, goal: Goal, value: f64) -> Row {
-        let case = Case { name: "a case", unit: "u", better, goal: Some(goal) };
-        let findings = vec![
+    fn rows(better: Better, goals: &'static [Goal], value: f64) -> Vec<Row> {
+        let case = Case { name: "a case", unit: "u", better, goals };
+        let findings = [
             finding("ours", Role::Ours, value),
             finding("slow", Role::Rival, 100.0),
             finding("fast", Role::Rival, 200.0),
             finding("bare", Role::Orientation, 9000.0),
         ];
         let mut report = Report::new(None);
-        report.add(&case, findings);
-        report.rows.remove(0)
+        report.add(&case, &findings);
+        report.rows
     }
 
     #[test]
     fn the_ratio_is_to_the_best_rival() {
-        let row = ours(Better::More, Goal::Times(4.0), 600.0);
-        assert_eq!((row.baseline_contestant, row.ratio), (Some("fast"), Some(3.0)));
-        assert_eq!((row.goal.as_deref(), row.met), (Some(">= 4x"), Some(false)));
+        let rows = rows(Better::More, &[], 600.0);
+        assert_eq!((rows[0].baseline_contestant, rows[0].ratio), (Some("fast"), Some(3.0)));
     }
 
     #[test]
     fn of_memory_the_best_is_the_least() {
-        let row = ours(Better::Less, Goal::AtMost(50.0), 50.0);
-        assert_eq!((row.baseline_contestant, row.ratio), (Some("slow"), Some(2.0)));
-        assert_eq!(row.met, Some(true));
+        let rows = rows(Better::Less, &[], 50.0);
+        assert_eq!((rows[0].baseline_contestant, rows[0].ratio), (Some("slow"), Some(2.0)));
+    }
+
+    #[test]
+    fn every_goal_is_judged_and_only_for_greenroom() {
+        let goals = &[Goal::Times(4.0), Goal::TimesOf(0.05, "bare")];
+        let rows = rows(Better::More, goals, 600.0);
+        let met: Vec<bool> = rows[0].goals.iter().map(|verdict| verdict.met).collect();
+        assert_eq!(met, [false, true]);
+        assert!(rows[1..].iter().all(|row| row.goals.is_empty() && row.ratio.is_none()));
+        let told = verdict_line(&rows[0].goals[0]);
+        assert_eq!(told, "goal: at least 4x the best rival; 3.00x fast: missed");
     }
 
     #[test]
     fn without_a_rival_there_is_no_ratio_and_no_verdict() {
-        let case =
-            Case { name: "a case", unit: "u", better: Better::More, goal: Some(Goal::Times(2.0)) };
+        let goals = &[Goal::Times(2.0)];
+        let case = Case { name: "a case", unit: "u", better: Better::More, goals };
         let mut report = Report::new(Some("case".into()));
-        assert!(report.wants(&case));
-        report.add(&case, vec![finding("ours", Role::Ours, 1.0)]);
-        assert_eq!((report.rows[0].ratio, report.rows[0].met), (None, None));
+        assert!(report.wants(case.name));
+        assert!(!report.wants("another"));
+        report.add(&case, &[finding("ours", Role::Ours, 1.0)]);
+        assert_eq!(report.rows[0].ratio, None);
+        assert!(report.rows[0].goals.is_empty());
     }
 
     #[test]
     fn figures_are_written_in_thousands() {
         assert_eq!(thousands(1_234_567.4), "1,234,567");
         assert_eq!(thousands(999.0), "999");
+        assert_eq!(thousands(14.926), "14.93");
+        assert_eq!(thousands(14.0), "14");
     }
 }

@@ -9,3 +9,8 @@ pub(crate) use greenroom::{CounterActor, CounterRef, Greenroom};
 pub(crate) use kameo::Kameo;
 pub(crate) use ractor::Ractor;
 pub(crate) use tokio_channel::TokioChannel;
+
+use crate::system::System;
+
+/// Those that the goals within a process were set against; every rival counts in the ratios.
+pub(crate) const KAMEO_AND_RACTOR: &[&str] = &[Kameo::NAME, Ractor::NAME];

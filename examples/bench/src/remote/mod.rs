@@ -8,12 +8,14 @@ mod tonic_unary;
 use std::any::Any;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use greenroom_cluster::testing::EtcdServer;
 
-use crate::case::{Better, Case, Contestant, Effort, Goal, Role, compete};
+use crate::case::{Better, Case, Contestant, Effort, Role, compete};
 use crate::child::{Child, Task};
+use crate::goal::Goal;
 use crate::load::{Load, Sample, drive};
 use crate::report::Report;
 use crate::system::{Counter, Result};
@@ -23,21 +25,25 @@ const ACTORS: usize = 1_000;
 
 /// A case with its number of calls in flight.
 const CASES: [(Case, usize); 3] = [
-    (case("remote, 1 call in flight", None), 1),
-    (case("remote, 64 calls in flight", Some(8.0)), 64),
-    (case("remote, 1,024 calls in flight", Some(8.0)), 1_024),
+    (case("remote, 1 call in flight", &[Goal::P50TimesOf(1.25, tonic_stream::NAME)]), 1),
+    (
+        case(
+            "remote, 64 calls in flight",
+            &[Goal::TimesOf(0.8, tonic_stream::NAME), Goal::P99Below(Duration::from_millis(1))],
+        ),
+        64,
+    ),
+    (
+        case(
+            "remote, 1,024 calls in flight",
+            &[Goal::TimesOf(0.8, tonic_stream::NAME), Goal::Times(8.0)],
+        ),
+        1_024,
+    ),
 ];
 
-const fn case(name: &'static str, goal: Option<f64>) -> Case {
-    Case {
-        name,
-        unit: "calls/s",
-        better: Better::More,
-        goal: match goal {
-            Some(times) => Some(Goal::Times(times)),
-            None => None,
-        },
-    }
+const fn case(name: &'static str, goals: &'static [Goal]) -> Case {
+    Case { name, unit: "calls/s", better: Better::More, goals }
 }
 
 /// What a child hosts.
@@ -66,7 +72,7 @@ pub(crate) async fn host(system: &str, at: &str) -> Result<Host> {
 
 /// Measures all remote cases that the report wants.
 pub(crate) async fn measure(effort: &Effort, report: &mut Report) -> Result<()> {
-    let wanted: Vec<_> = CASES.iter().filter(|(case, _)| report.wants(case)).collect();
+    let wanted: Vec<_> = CASES.iter().filter(|(case, _)| report.wants(case.name)).collect();
     if wanted.is_empty() {
         return Ok(());
     }
@@ -98,7 +104,7 @@ pub(crate) async fn measure(effort: &Effort, report: &mut Report) -> Result<()> 
         let load = Load { callers: *callers, span: effort.span };
         let contestants = lines.iter().map(|line| Arc::clone(line).contestant(load));
         let findings = compete(case, contestants.collect(), effort, true).await;
-        report.add(case, findings);
+        report.add(case, &findings);
     }
     if let Some(node) = calling {
         node.stop().await;
