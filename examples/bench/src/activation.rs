@@ -9,7 +9,7 @@ use tokio::sync::Barrier;
 use tokio::task::{JoinSet, coop};
 
 use crate::case::{Better, Case, Contestant, Effort, Role, compete};
-use crate::contestants::{Greenroom, KAMEO_AND_RACTOR, Kameo, Ractor, TokioChannel};
+use crate::contestants::{Coerce, Greenroom, KAMEO_AND_RACTOR, Kameo, Ractor, TokioChannel};
 use crate::goal::Goal;
 use crate::load::{Sample, per_second};
 use crate::report::Report;
@@ -33,6 +33,7 @@ pub(crate) async fn measure(effort: &Effort, report: &mut Report) {
         Box::new(Births::<Greenroom>::new(Role::Ours, each)),
         Box::new(Births::<Kameo>::new(Role::Rival, each)),
         Box::new(Births::<Ractor>::new(Role::Rival, each)),
+        Box::new(Births::<Coerce>::new(Role::Rival, each)),
         Box::new(Births::<TokioChannel>::new(Role::Orientation, each)),
     ];
     let findings = compete(&CASE, contestants, effort, true).await;

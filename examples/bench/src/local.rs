@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::case::{Better, Case, Contestant, Effort, Finding, Role, compete};
-use crate::contestants::{Greenroom, KAMEO_AND_RACTOR, Kameo, Ractor, TokioChannel};
+use crate::contestants::{Coerce, Greenroom, KAMEO_AND_RACTOR, Kameo, Ractor, TokioChannel};
 use crate::goal::Goal;
 use crate::load::{Load, Sample, drive};
 use crate::report::Report;
@@ -65,6 +65,7 @@ async fn findings(
         Box::new(Local::<Greenroom>::start(Role::Ours, actors, load).await?),
         Box::new(Local::<Kameo>::start(Role::Rival, actors, load).await?),
         Box::new(Local::<Ractor>::start(Role::Rival, actors, load).await?),
+        Box::new(Local::<Coerce>::start(Role::Rival, actors, load).await?),
         Box::new(Local::<TokioChannel>::start(Role::Orientation, actors, load).await?),
     ];
     Ok(compete(case, contestants, effort, true).await)

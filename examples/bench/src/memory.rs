@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use crate::case::{Better, Case, Contestant, Effort, Role, compete};
 use crate::child::{Child, Task};
-use crate::contestants::{Greenroom, Kameo, Ractor, TokioChannel};
+use crate::contestants::{Coerce, Greenroom, Kameo, Ractor, Rio, TokioChannel};
 use crate::goal::Goal;
 use crate::load::Sample;
 use crate::report::Report;
@@ -39,6 +39,8 @@ pub(crate) async fn measure(effort: &Effort, report: &mut Report) {
         weighing(Role::Ours, Greenroom::NAME, 200_000),
         weighing(Role::Rival, Kameo::NAME, 50_000),
         weighing(Role::Rival, Ractor::NAME, 50_000),
+        weighing(Role::Rival, Coerce::NAME, 50_000),
+        weighing(Role::Rival, Rio::NAME, 50_000),
         weighing(Role::Orientation, TokioChannel::NAME, 50_000),
     ];
     let effort = Effort { runs: effort.runs.min(RUNS_MAX), ..effort.clone() };
@@ -80,6 +82,8 @@ pub(crate) async fn weigh(system: &str, actors: usize) -> Result<f64> {
         Greenroom::NAME => weigh_in::<Greenroom>(actors).await,
         Kameo::NAME => weigh_in::<Kameo>(actors).await,
         Ractor::NAME => weigh_in::<Ractor>(actors).await,
+        Coerce::NAME => weigh_in::<Coerce>(actors).await,
+        Rio::NAME => weigh_in::<Rio>(actors).await,
         TokioChannel::NAME => weigh_in::<TokioChannel>(actors).await,
         _ => Err(format!("no system is called {system}").into()),
     }

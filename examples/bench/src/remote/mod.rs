@@ -1,7 +1,9 @@
 //! Calls between two processes of one machine: the parent calls, a child hosts.
 
+mod coerce;
 mod greenroom;
 mod ractor;
+mod rio;
 mod tonic_stream;
 mod tonic_unary;
 
@@ -65,6 +67,8 @@ pub(crate) async fn host(system: &str, at: &str) -> Result<Host> {
     match system {
         greenroom::NAME => greenroom::host(at).await,
         ractor::NAME => ractor::host().await,
+        coerce::NAME => coerce::host().await,
+        rio::NAME => rio::host().await,
         tonic_unary::NAME | tonic_stream::NAME => tonic_stream::host().await,
         _ => Err(format!("no system between processes is called {system}").into()),
     }
@@ -92,6 +96,8 @@ pub(crate) async fn measure(effort: &Effort, report: &mut Report) -> Result<()> 
     }
     for (name, line) in [
         (ractor::NAME, ractor::connect().await),
+        (coerce::NAME, coerce::connect().await),
+        (rio::NAME, rio::connect().await),
         (tonic_unary::NAME, tonic_unary::connect().await),
         (tonic_stream::NAME, tonic_stream::connect().await),
     ] {
