@@ -20,12 +20,14 @@ pub(crate) struct Effort {
     pub(crate) activations: usize,
     /// Divides the number of idle actors whose memory is measured.
     pub(crate) fewer_actors: usize,
+    /// Actors of the case that fills a node.
+    pub(crate) crowd: usize,
     /// Only contestants whose names contain this run; for a profiler.
     pub(crate) contestant: Option<String>,
 }
 
 impl Effort {
-    fn takes(&self, name: &str) -> bool {
+    pub(crate) fn takes(&self, name: &str) -> bool {
         let contestant = self.contestant.as_deref();
         contestant.is_none_or(|part| name.contains(part))
     }
@@ -177,6 +179,7 @@ mod tests {
             span: Duration::ZERO,
             activations: 0,
             fewer_actors: 1,
+            crowd: 1,
             contestant: Some("script".into()),
         };
         let findings = compete(&CASE, vec![script, failing, other], &effort, true).await;

@@ -12,10 +12,12 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::system::Result;
-use crate::{memory, remote};
+use crate::{crowd, memory, remote};
 
 /// How long a child may take to tell its line. Generous, since it only matters when it fails.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same for a child that brings millions of actors to life.
+const CROWD_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// What a child is for.
 #[derive(Clone, Debug, Subcommand)]
@@ -31,6 +33,13 @@ pub(crate) enum Task {
     /// Tells the bytes that an idle actor takes.
     #[command(hide = true)]
     Weigh { system: String, actors: usize },
+    /// Tells how a node fares that so many actors fill.
+    #[command(hide = true)]
+    Crowd {
+        actors: usize,
+        /// For how long the actors are called.
+        millis: u64,
+    },
 }
 
 impl Task {
@@ -42,6 +51,16 @@ impl Task {
             Self::Weigh { system, actors } => {
                 vec!["weigh".into(), system.clone(), actors.to_string()]
             }
+            Self::Crowd { actors, millis } => {
+                vec!["crowd".into(), actors.to_string(), millis.to_string()]
+            }
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        match self {
+            Self::Crowd { .. } => CROWD_TIMEOUT,
+            Self::Host { .. } | Self::Weigh { .. } => ANSWER_TIMEOUT,
         }
     }
 
@@ -54,6 +73,10 @@ impl Task {
         });
         match self {
             Self::Weigh { system, actors } => tell(&memory::weigh(&system, actors).await?),
+            Self::Crowd { actors, millis } => {
+                let crowd = crowd::fill(actors, Duration::from_millis(millis)).await?;
+                tell(&serde_json::to_string(&crowd)?)
+            }
             Self::Host { system, at } => {
                 let host = remote::host(&system, &at).await?;
                 tell(&host.address)?;
@@ -86,7 +109,7 @@ impl Child {
             .spawn()?;
         let out = process.stdout.take().ok_or("the child has no output")?;
         let mut lines = BufReader::new(out).lines();
-        let line = timeout(ANSWER_TIMEOUT, lines.next_line())
+        let line = timeout(task.timeout(), lines.next_line())
             .await
             .map_err(|_| format!("the child is silent: {task:?}"))??;
         let said = line.ok_or_else(|| format!("the child ended: {task:?}"))?;

@@ -15,6 +15,8 @@ pub(crate) enum Goal {
     TimesBestOf(f64, &'static [&'static str]),
     /// So many times as good as this contestant.
     TimesOf(f64, &'static str),
+    /// At least this figure.
+    AtLeast(f64),
     /// At most this figure.
     AtMost(f64),
     /// Half of the calls take at most so many times as long as this contestant's.
@@ -81,6 +83,10 @@ impl Goal {
                 Some(multiple(case, times, value, best, &whose))
             }
             Self::TimesOf(times, name) => Some(multiple(case, times, value, named(name)?, name)),
+            Self::AtLeast(least) => {
+                let goal = format!("at least {least} {}", case.unit);
+                Some(verdict(goal, value, least, None, value >= least))
+            }
             Self::AtMost(most) => {
                 let goal = format!("at most {most} {}", case.unit);
                 Some(verdict(goal, value, most, None, value <= most))
@@ -202,6 +208,8 @@ mod tests {
     fn a_figure_that_is_asked_for_needs_nobody_else() {
         assert!(met(Better::Less, Goal::AtMost(50.0), 50.0, 1));
         assert!(!met(Better::Less, Goal::AtMost(50.0), 51.0, 1));
+        assert!(met(Better::More, Goal::AtLeast(50.0), 50.0, 1));
+        assert!(!met(Better::More, Goal::AtLeast(50.0), 49.0, 1));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod activation;
 mod case;
 mod child;
 mod contestants;
+mod crowd;
 mod goal;
 mod load;
 mod local;
@@ -59,6 +60,7 @@ impl Options {
                 span: Duration::from_millis(150),
                 activations: 6_400,
                 fewer_actors: 10,
+                crowd: 200_000,
                 contestant,
             };
         }
@@ -67,6 +69,7 @@ impl Options {
             span: Duration::from_millis(700),
             activations: 51_200,
             fewer_actors: 1,
+            crowd: 10_000_000,
             contestant,
         }
     }
@@ -97,6 +100,10 @@ async fn measure(options: &Options) -> Result<()> {
     activation::measure(&effort, &mut report).await;
     remote::measure(&effort, &mut report).await?;
     memory::measure(&effort, &mut report).await;
+    // It takes longer than all other cases of a quick run.
+    if crowd::is_wanted(&report) && (options.only.is_some() || !options.quick) {
+        crowd::measure(&effort, &mut report).await;
+    }
     if report.is_empty() {
         return Err("no case has such a name".into());
     }

@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::system::{Counter, Result, System};
 
 /// What the counters themselves hold.
-const STATE_BYTES: f64 = 8.0;
+pub(crate) const STATE_BYTES: f64 = 8.0;
 const CASE: Case = Case {
     name: "memory of an idle actor",
     unit: "bytes/actor",
@@ -119,7 +119,7 @@ async fn populate<S: System>(
 }
 
 /// Memory of this process that is in RAM. The roll-up is exact, unlike the counters of `statm`.
-fn resident_bytes() -> Result<u64> {
+pub(crate) fn resident_bytes() -> Result<u64> {
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup")?;
     let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));
@@ -134,9 +134,10 @@ mod tests {
     #[test]
     fn memory_that_is_written_to_is_seen() {
         let before = resident_bytes().unwrap();
-        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let block = std::hint::black_box(vec![1_u8; 256 << 20]);
         let after = resident_bytes().unwrap();
-        assert!(after - before > 60 << 20, "{before} {after}");
+        // Less than the block, since other tests of this process may give some back meanwhile.
+        assert!(after - before > 192 << 20, "{before} {after}");
         drop(block);
     }
 }
