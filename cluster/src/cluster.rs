@@ -159,6 +159,12 @@ impl Cluster {
         self.codec.groups()
     }
 
+    /// How many shard groups there are, as far as this node has seen; much faster than looking at them.
+    #[inline]
+    pub fn group_count(&self) -> usize {
+        self.codec.group_count()
+    }
+
     /// Whether some live node hosts the kind, as far as this node has seen.
     pub fn is_hosted(&self, kind: &str) -> bool {
         let hosted = Arc::clone(&self.status.borrow().hosted);

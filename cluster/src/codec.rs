@@ -7,6 +7,7 @@
 mod json;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use greenroom_core::record::{Entry, Guard, Held, Key, Record, Transaction, Write};
@@ -24,6 +25,8 @@ pub(crate) struct Codec {
     /// The groups as last read or written: shards are named by their group, which always comes
     /// first, both in the store's history and in the order of keys.
     groups: Arc<ArcSwap<Groups>>,
+    /// How many they are, for the way of every call: they only grow.
+    group_count: Arc<AtomicUsize>,
     /// The revision of those; held while they are changed.
     learned: Arc<Mutex<u64>>,
 }
@@ -31,12 +34,20 @@ pub(crate) struct Codec {
 impl Codec {
     pub(crate) fn new(cluster: &str, shard_count: u32) -> Self {
         let prefix = format!("/greenroom/{cluster}/");
-        Self { prefix, shard_count, groups: Arc::default(), learned: Arc::default() }
+        let (groups, learned) = (Arc::<ArcSwap<Groups>>::default(), Arc::default());
+        let group_count = Arc::new(AtomicUsize::new(groups.load().len()));
+        Self { prefix, shard_count, groups, group_count, learned }
     }
 
     /// The groups that this codec has read or written last.
     pub(crate) fn groups(&self) -> arc_swap::Guard<Arc<Groups>> {
         self.groups.load()
+    }
+
+    /// How many groups there are.
+    #[inline]
+    pub(crate) fn group_count(&self) -> usize {
+        self.group_count.load(Ordering::Acquire)
     }
 
     /// Takes in a record that stood in the store at a revision, unless a newer one is known: reads
@@ -46,6 +57,7 @@ impl Codec {
         let mut learned = self.learned.lock();
         if revision > *learned && groups.len() >= self.groups.load().len() {
             self.groups.store(Arc::new(groups.clone()));
+            self.group_count.store(groups.len(), Ordering::Release);
             *learned = revision;
         }
     }

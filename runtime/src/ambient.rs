@@ -1,11 +1,12 @@
 //! The call that the current turn serves, so that calls made in it inherit its deadline and chain
 //! without being told.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::sync::Arc;
 
 use greenroom_core::ActorId;
+use scoped_tls::scoped_thread_local;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -54,7 +55,7 @@ pub(crate) struct Ambient {
     /// What travels with the call.
     context: Option<Arc<RequestContext>>,
     /// Made when the turn asks to be told that its caller is gone.
-    farewell: Option<Arc<Farewell>>,
+    farewell: OnceCell<Arc<Farewell>>,
 }
 
 impl Ambient {
@@ -64,12 +65,19 @@ impl Ambient {
         outer: Option<Arc<Chain>>,
         context: Option<Arc<RequestContext>>,
     ) -> Self {
-        Self { deadline, home, outer, chain: OnceCell::new(), context, farewell: None }
+        let (chain, farewell) = (OnceCell::new(), OnceCell::new());
+        Self { deadline, home, outer, chain, context, farewell }
     }
 
     /// What the turn asked for, if it wants to be told that its caller is gone.
     pub(crate) fn farewell(&self) -> Option<&Arc<Farewell>> {
-        self.farewell.as_ref()
+        self.farewell.get()
+    }
+
+    /// Lets calls made in `poll` inherit it.
+    #[inline]
+    pub(crate) fn around<T>(&self, poll: impl FnOnce() -> T) -> T {
+        CURRENT.set(self, poll)
     }
 
     fn inherited(&self) -> Inherited {
@@ -96,45 +104,32 @@ pub(crate) struct Inherited {
     pub(crate) context: Option<Arc<RequestContext>>,
 }
 
+// Borrowed, not moved: it is put in place for every turn, and most turns don't look at it.
+scoped_thread_local!(static CURRENT: Ambient);
+
 thread_local! {
-    static CURRENT: RefCell<Option<Ambient>> = const { RefCell::new(None) };
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
+#[inline]
+fn current<T>(look: impl FnOnce(&Ambient) -> T) -> Option<T> {
+    CURRENT.is_set().then(|| CURRENT.with(look))
+}
+
 /// What a call made here and now inherits; nothing outside of turns.
+#[inline]
 pub(crate) fn inherited() -> Option<Inherited> {
-    CURRENT.with_borrow(|current| current.as_ref().map(Ambient::inherited))
+    current(Ambient::inherited)
 }
 
 /// By when the turn that is polled on this thread must have answered; nothing outside of turns.
 pub(crate) fn deadline() -> Option<Instant> {
-    CURRENT.with_borrow(|current| current.as_ref().map(|ambient| ambient.deadline))
+    current(|ambient| ambient.deadline)
 }
 
 /// Asks for the news that the caller of the present turn is gone; `None` outside of turns.
 pub(crate) fn ask_for_farewell() -> Option<watch::Receiver<bool>> {
-    CURRENT.with_borrow_mut(|current| {
-        let asked = &mut current.as_mut()?.farewell;
-        Some(asked.get_or_insert_with(|| Arc::new(Farewell::new(false))).subscribe())
-    })
-}
-
-/// Puts an ambient call in place, and back again even when the turn panics.
-pub(crate) struct Swapped<'a>(&'a mut Option<Ambient>);
-
-impl<'a> Swapped<'a> {
-    #[inline]
-    pub(crate) fn new(ambient: &'a mut Option<Ambient>) -> Self {
-        CURRENT.with_borrow_mut(|current| std::mem::swap(current, ambient));
-        Self(ambient)
-    }
-}
-
-impl Drop for Swapped<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        CURRENT.with_borrow_mut(|current| std::mem::swap(current, self.0));
-    }
+    current(|ambient| ambient.farewell.get_or_init(|| Arc::new(Farewell::new(false))).subscribe())
 }
 
 /// How many turns may be polled on one stack, each inside the one that called it.

@@ -236,7 +236,7 @@ impl Router {
 
     /// Shards of all groups that this node has seen.
     pub(crate) fn shards_in_all(&self) -> u32 {
-        self.0.shards * self.0.cluster.groups().len() as u32
+        self.0.shards * self.0.cluster.group_count() as u32
     }
 
     /// Whether the node has stopped, or is about to.
@@ -310,10 +310,10 @@ impl Router {
 
     /// The shard of the same number in the group of a kind: an address may be older than that.
     pub(crate) fn in_its_group(&self, shard: ShardId, kind: &str) -> ShardId {
-        let groups = self.0.cluster.groups();
-        if groups.len() == 1 {
+        if self.0.cluster.group_count() == 1 {
             return shard;
         }
+        let groups = self.0.cluster.groups();
         let (_, number) = shard.group_and_number(self.0.shards);
         ShardId(number).in_group(groups.of_kind(kind), self.0.shards)
     }
@@ -333,8 +333,7 @@ impl Router {
     }
 
     /// Begins a call: if its actor is here and free, and the turn doesn't wait, that is all there is
-    /// to it. Changes nothing on the way that all threads of the node share, but for what tokio
-    /// counts when it is asked in which runtime we are.
+    /// to it. Changes nothing on the way that all threads of the node share.
     #[inline]
     fn first_look(
         &self,

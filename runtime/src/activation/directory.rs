@@ -1,5 +1,6 @@
 //! All actors of one kind on this node, by shard and key.
 
+use std::cell::Cell as LocalCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,7 +15,8 @@ use greenroom_cluster::RightToRun;
 use greenroom_core::ShardId;
 use greenroom_shardlock::{Gates, Permit};
 use parking_lot::Mutex;
-use tokio::runtime::{EnterGuard, Handle};
+use tokio::runtime::{self, EnterGuard, Handle};
+use tokio::task;
 
 use super::active::active_keys;
 use super::cell::{Cell, Moved};
@@ -124,7 +126,9 @@ impl<A, I> Shared<A, I> {
     }
 
     fn slot(&self, shard: u32) -> &Slot<A, I> {
-        &self.shards[(shard % self.count()) as usize]
+        // A division takes longer than the usual answer.
+        let number = if shard < self.count() { shard } else { shard % self.count() };
+        &self.shards[number as usize]
     }
 
     /// Number of shards of a group.
@@ -139,12 +143,26 @@ impl<A, I> Shared<A, I> {
     }
 }
 
-/// Enters the node's runtime, unless that is where we are. Asking counts a reference that all
-/// threads share; entering would cost several times as much.
+/// Enters the node's runtime, unless that is where we are.
+///
+/// Asking tokio counts a reference that all threads share, which costs more than all else on the way of a
+/// call when several of them make calls. A task stays with its runtime, so each thread asks once for a task
+/// and remembers the answer for the last one that it was home to.
+#[inline]
 pub(super) fn enter(runtime: &Handle) -> Option<EnterGuard<'_>> {
+    thread_local! {
+        static AT_HOME: LocalCell<Option<(task::Id, runtime::Id)>> = const { LocalCell::new(None) };
+    }
+    let here = task::try_id().map(|task| (task, runtime.id()));
+    if here.is_some() && AT_HOME.get() == here {
+        return None;
+    }
     let is_home = |current: Handle| current.id() == runtime.id();
-    let home = Handle::try_current().is_ok_and(is_home);
-    (!home).then(|| runtime.enter())
+    if Handle::try_current().is_ok_and(is_home) {
+        AT_HOME.set(here);
+        return None;
+    }
+    Some(runtime.enter())
 }
 
 /// A kind that this node hosts, whatever its actor type.

@@ -17,7 +17,7 @@ use super::mailbox::{ReaderLeft, Start, With};
 use super::streams::Tenure;
 use super::turn::{Answer, Job, acknowledge, may_start};
 use crate::actor::{Activating, Actor};
-use crate::ambient::{Ambient, Chain, Home, Swapped};
+use crate::ambient::{Ambient, Chain, Home};
 use crate::context::Context;
 use crate::failure::{Failure, FailureCode};
 use crate::intercept::Watched;
@@ -56,7 +56,7 @@ pin_project! {
         // because it must be dropped before the permit.
         #[pin]
         work: F,
-        ambient: Option<Ambient>,
+        ambient: Ambient,
         watched: Option<Box<Watched>>,
         frame: Frame<A, I>,
     }
@@ -88,7 +88,7 @@ pub(super) fn begin<A: Actor, I: Dispatch<A>>(
     };
     let Job { method, arguments, deadline, chain, context, watched, .. } = job;
     let home: Arc<dyn Home> = Arc::clone(cell) as _;
-    let ambient = Some(Ambient::new(deadline, Arc::clone(&home), chain, context.clone()));
+    let ambient = Ambient::new(deadline, Arc::clone(&home), chain, context.clone());
     let work = async move {
         let mut context = Context::new(home, deadline, context);
         // A panic is caught here, so that the actor is not dropped while it goes on: its destructor
@@ -120,13 +120,12 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Ran<A>> {
         let this = self.project();
         let polled = {
-            let _swapped = Swapped::new(this.ambient);
             let _entered = this.watched.as_ref().and_then(|watched| watched.enter());
-            this.work.poll(cx)
+            this.ambient.around(|| this.work.poll(cx))
         };
         let Poll::Ready((outcome, actor)) = polled else {
             this.frame.waited = true;
-            if let Some(farewell) = this.ambient.as_ref().and_then(Ambient::farewell) {
+            if let Some(farewell) = this.ambient.farewell() {
                 caller::wants_to_know(farewell);
             }
             return Poll::Pending;
@@ -289,13 +288,12 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         let mut activating = Activating::new(&self.id, router.as_ref());
         let longest = Instant::now() + self.shared.options.activation_timeout;
         let deadline = deadline.min(longest);
-        let mut ambient = Some(Ambient::new(deadline, Arc::clone(self) as _, outer, context));
+        let ambient = Ambient::new(deadline, Arc::clone(self) as _, outer, context);
         let failed = |message: String| Failure::new(FailureCode::ActivationFailed, message);
         let mut activation = pin!(AssertUnwindSafe(A::activate(&mut activating)).catch_unwind());
-        let mut activation = poll_fn(|cx| {
-            let _swapped = Swapped::new(&mut ambient);
+        let mut activation = poll_fn(move |cx| {
             let _entered = watched.and_then(Watched::enter);
-            activation.as_mut().poll(cx)
+            ambient.around(|| activation.as_mut().poll(cx))
         });
         // Most are done at once, and then need no timer.
         let activated = match poll!(&mut activation) {
