@@ -70,7 +70,7 @@ pub struct CallEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CallOutcome {
-    /// The method's value.
+    /// The method's value, or the beginning of its stream.
     Answered,
     /// The method's own error.
     ActorError,

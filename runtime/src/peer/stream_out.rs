@@ -12,6 +12,8 @@ use greenroom_proto::v1::envelope::Body;
 use greenroom_proto::v1::{End, Envelope};
 use greenroom_proto::view::{Outcome, Response, put_envelope, put_item, put_response};
 
+use tokio::task::coop::consume_budget;
+
 use super::answers::{Answers, Caller};
 use super::wire;
 use crate::failure::Failure;
@@ -71,6 +73,8 @@ impl Outflow {
             }
             self.caller.credit.fetch_sub((item.len() + ITEM_COST) as i64, Ordering::AcqRel);
             self.write(&item);
+            // A stream that always has an item lets others have the thread, too.
+            consume_budget().await;
             tokio::select! {
                 biased;
                 () = self.answers.has_room_after(self.call) => {}

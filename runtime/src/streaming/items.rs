@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::{Body, EncodedItems, Flow, Guarded, Streamed, bad_item};
 use crate::failure::Failure;
 use crate::payload::{Encoding, decode};
+use crate::router::poll_budget;
 
 /// The items of a streamed reply, in the order in which the actor's stream gave them.
 ///
@@ -60,6 +61,8 @@ impl<T: DeserializeOwned + Send + 'static> Stream for Items<T> {
     type Item = Result<T, Failure>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // A stream that always has an item would keep its reader's thread from everyone else.
+        ready!(poll_budget(cx));
         match &mut self.0 {
             Inner::Here(items) => items.poll_item(cx),
             Inner::Written(items, encoding) => {
