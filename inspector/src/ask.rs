@@ -1,11 +1,72 @@
 //! Asking a node.
 
 use greenroom_proto::v1::inspect_client::InspectClient;
-use greenroom_proto::v1::{DecisionsRequest, ExportRequest, SnapshotRequest, Topology};
+use greenroom_proto::v1::{
+    DecisionsRequest, ExportRequest, LoadsRequest, SnapshotRequest, Topology,
+};
 use tonic::transport::Channel;
+use tonic::{Response, Status};
 
 use crate::client::{ANSWER_BYTES_MAX, Limits, connect};
-use crate::{ClusterView, Decisions, InspectError, Placement, convert};
+use crate::{ClusterView, Decisions, InspectError, Loads, Placement, convert};
+
+/// Most decisions that explain one shard: the newest.
+pub const WHY_DECISIONS_MAX: u32 = 20;
+
+/// A node that is asked, over a connection that comes about with the first question and is kept.
+#[derive(Debug)]
+pub(crate) struct Line {
+    address: String,
+    limits: Limits,
+    client: Option<InspectClient<Channel>>,
+}
+
+impl Line {
+    /// To the node with this peer address (`host:port`).
+    pub(crate) fn new(address: &str, limits: Limits) -> Self {
+        Self { address: address.to_owned(), limits, client: None }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) async fn view(&mut self) -> Result<ClusterView, InspectError> {
+        let snapshot = self.ask(async |node| node.snapshot(SnapshotRequest {}).await).await?;
+        convert::view(snapshot)
+            .map_err(|source| InspectError::Malformed { address: self.address.clone(), source })
+    }
+
+    pub(crate) async fn decisions(
+        &mut self,
+        request: DecisionsRequest,
+    ) -> Result<Decisions, InspectError> {
+        let reply = self.ask(async |node| node.decisions(request).await).await?;
+        Ok(convert::decisions(reply))
+    }
+
+    pub(crate) async fn loads(&mut self) -> Result<Loads, InspectError> {
+        let reply = self.ask(async |node| node.loads(LoadsRequest {}).await).await?;
+        Ok(convert::loads(reply))
+    }
+
+    /// A connection under which a question failed is not used again.
+    async fn ask<T>(
+        &mut self,
+        question: impl AsyncFnOnce(&mut InspectClient<Channel>) -> Result<Response<T>, Status>,
+    ) -> Result<T, InspectError> {
+        let mut client = match self.client.take() {
+            Some(client) => client,
+            None => {
+                let channel = connect(&self.address, self.limits).await?;
+                InspectClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
+            }
+        };
+        let answer = self.limits.answer(&self.address, question(&mut client)).await?;
+        self.client = Some(client);
+        Ok(answer)
+    }
+}
 
 impl ClusterView {
     /// Fetches the present picture of the node whose peer address (`host:port`) this is.
@@ -15,11 +76,7 @@ impl ClusterView {
     /// [`CONNECT_TIMEOUT`](crate::CONNECT_TIMEOUT) and [`REQUEST_TIMEOUT`](crate::REQUEST_TIMEOUT),
     /// refuses, or answers with nonsense or with more than [`ANSWER_BYTES_MAX`].
     pub async fn fetch(address: &str) -> Result<Self, InspectError> {
-        let limits = Limits::default();
-        let mut node = node(address, limits).await?;
-        let snapshot = limits.answer(address, node.snapshot(SnapshotRequest {})).await?;
-        convert::view(snapshot)
-            .map_err(|source| InspectError::Malformed { address: address.to_owned(), source })
+        line(address).view().await
     }
 }
 
@@ -29,9 +86,8 @@ impl ClusterView {
 /// # Errors
 /// As [`ClusterView::fetch`]; also when the node finds kind or key unfit as a name.
 pub async fn peek(address: &str, kind: &str, key: &str) -> Result<Placement, InspectError> {
-    let limits = Limits::default();
-    let mut node = node(address, limits).await?;
-    let reply = limits.answer(address, node.peek(convert::peek_request(kind, key))).await?;
+    let request = convert::peek_request(kind, key);
+    let reply = line(address).ask(async |node| node.peek(request).await).await?;
     Ok(convert::placement(reply))
 }
 
@@ -46,11 +102,16 @@ pub async fn decisions(
     shard: Option<u32>,
     limit: u32,
 ) -> Result<Decisions, InspectError> {
-    let limits = Limits::default();
-    let mut node = node(address, limits).await?;
-    let request = DecisionsRequest { after: 0, shard, limit };
-    let reply = limits.answer(address, node.decisions(request)).await?;
-    Ok(convert::decisions(reply))
+    line(address).decisions(DecisionsRequest { after: 0, shard, limit }).await
+}
+
+/// Asks the node with this peer address (`host:port`) what runs in the shards. Only a leader knows:
+/// ask at [`ClusterView::deciding_address`].
+///
+/// # Errors
+/// As [`ClusterView::fetch`]; a node of an earlier version doesn't tell.
+pub async fn loads(address: &str) -> Result<Loads, InspectError> {
+    line(address).loads().await
 }
 
 /// Asks the node with this peer address (`host:port`) for the cluster as a document.
@@ -58,12 +119,9 @@ pub async fn decisions(
 /// # Errors
 /// As [`ClusterView::fetch`].
 pub async fn export(address: &str) -> Result<Topology, InspectError> {
-    let limits = Limits::default();
-    let mut node = node(address, limits).await?;
-    limits.answer(address, node.export(ExportRequest {})).await
+    line(address).ask(async |node| node.export(ExportRequest {}).await).await
 }
 
-async fn node(address: &str, limits: Limits) -> Result<InspectClient<Channel>, InspectError> {
-    let channel = connect(address, limits).await?;
-    Ok(InspectClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
+fn line(address: &str) -> Line {
+    Line::new(address, Limits::default())
 }

@@ -54,7 +54,7 @@ impl Limits {
 }
 
 /// Only `host:port` is an address: a scheme or a path would promise what nobody looks at.
-fn endpoint(address: &str) -> Result<Endpoint, InspectError> {
+pub(crate) fn endpoint(address: &str) -> Result<Endpoint, InspectError> {
     let bad = || InspectError::BadAddress { address: address.to_owned() };
     let uri: Uri = format!("http://{address}").parse().map_err(|_| bad())?;
     let whole = uri.authority().is_some_and(|authority| authority.as_str() == address);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use greenroom_proto::v1;
 
 use crate::{
-    ClusterView, DecidedMove, Decision, Decisions, Group, Life, Node, NodeState, Placement, Shard,
+    ClusterView, DecidedMove, Decision, Decisions, Group, Life, Loads, Node, NodeState, Placement,
+    Shard, ShardLoad,
 };
 
 /// Name of the group of those who don't speak of groups.
@@ -117,9 +118,23 @@ pub(crate) fn decisions(reply: v1::DecisionsReply) -> Decisions {
         kind: decision.kind,
         text: decision.text,
         moves: decision.moves.into_iter().map(moved).collect(),
+        stuck: decision.stuck,
     };
     let decisions = reply.decisions.into_iter().map(decision).collect();
     Decisions { answered_by: reply.node, decisions }
+}
+
+/// What runs in the shards.
+pub(crate) fn loads(reply: v1::LoadsReply) -> Loads {
+    let load = |load: v1::ShardLoad| {
+        let v1::ShardLoad { shard, calls_per_s, busy_us_per_s, activations } = load;
+        (shard, ShardLoad { calls_per_s, busy_us_per_s, activations })
+    };
+    Loads {
+        answered_by: reply.node,
+        leads: reply.leads,
+        shards: reply.loads.into_iter().map(load).collect(),
+    }
 }
 
 fn node(message: v1::Node) -> Result<Node, Malformed> {

@@ -37,6 +37,9 @@ pub struct Decision {
     pub text: String,
     /// The new targets, for `moves`; only those that were asked for.
     pub moves: Vec<DecidedMove>,
+    /// The shards that wait for too long, by their numbers among all, for `stuck`; only those that
+    /// were asked for. A node of an earlier version doesn't say.
+    pub stuck: Vec<u32>,
 }
 
 impl Decision {
@@ -80,6 +83,7 @@ mod tests {
             kind: "moves".to_owned(),
             text: String::new(),
             moves,
+            stuck: Vec::new(),
         };
         let decisions = Decisions {
             answered_by: "a".to_owned(),

@@ -32,7 +32,10 @@ mod client;
 mod convert;
 mod decision;
 mod error;
+mod filter;
 mod group;
+pub mod json;
+mod load;
 mod node;
 mod order;
 mod shard;
@@ -40,16 +43,18 @@ mod tally;
 mod topology;
 mod view;
 
-pub use ask::{decisions, export, peek};
+pub use ask::{WHY_DECISIONS_MAX, decisions, export, loads, peek};
 pub use client::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT};
 pub use convert::Malformed;
 pub use decision::{DecidedMove, Decision, Decisions};
 pub use error::InspectError;
+pub use filter::ShardFilter;
 /// The cluster as a document; its JSON is the file that operators keep.
 pub use greenroom_proto::v1::Topology;
 pub use group::{BadShardSpan, Group, ShardSpan, UnknownShard};
+pub use load::{Loads, ShardLoad};
 pub use node::{Life, Node, NodeState};
-pub use order::{BadToken, ORDER_TIMEOUT, Operator, OperatorToken};
+pub use order::{BadToken, ORDER_TIMEOUT, Operator, OperatorToken, Order};
 pub use shard::{Placement, Shard, ShardCondition};
 pub use tally::{Share, Totals};
 pub use topology::{

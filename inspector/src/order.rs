@@ -1,8 +1,12 @@
 //! Telling a cluster what to do.
 
+mod wanted;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
+
+pub use wanted::Order;
 
 use greenroom_proto::v1;
 use greenroom_proto::v1::operate_client::OperateClient;

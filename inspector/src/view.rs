@@ -63,6 +63,14 @@ impl ClusterView {
         (!node.peer_address.is_empty()).then_some(node.peer_address.as_str())
     }
 
+    /// Where to ask for what the leader knows, given the address of the node that answered with this
+    /// view: there, if that node leads, because there it can surely be reached, or if nobody is
+    /// known to lead.
+    pub fn deciding_address<'a>(&'a self, asked: &'a str) -> &'a str {
+        let leads = self.leader.as_ref().is_some_and(|leader| leader.node == self.answered_by);
+        if leads { asked } else { self.leader_address().unwrap_or(asked) }
+    }
+
     /// The shards in a condition, in order of their numbers.
     pub fn shards_in(&self, condition: ShardCondition) -> impl Iterator<Item = &Shard> {
         self.shards.iter().filter(move |shard| self.condition(shard) == condition)

@@ -8,6 +8,8 @@ use std::time::Duration;
 use greenroom::prelude::*;
 use greenroom::{MemoryStore, ShardId, ShardLoad};
 use greenroom_core::planner::Strategy;
+use greenroom_proto::v1::inspect_client::InspectClient;
+use greenroom_proto::v1::{LoadsReply, LoadsRequest};
 use support::ledger::{Load, TallyRef, tallies};
 use support::probe::probe;
 use support::{Pace, config, spread, start, within};
@@ -76,6 +78,15 @@ async fn known(leader: &Node, what: &str, condition: impl Fn(&Loads) -> bool) ->
     within(what, known).await
 }
 
+/// What a node tells operators' tools.
+async fn told(node: &Node) -> LoadsReply {
+    let address = format!("http://{}", node.peer_address());
+    let mut client =
+        within("connecting", InspectClient::connect(address)).await.expect("it listens");
+    let reply = within("an answer", client.loads(LoadsRequest {})).await;
+    reply.expect("the node has not left").into_inner()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_leader_knows_calls_activations_and_busy_time_of_its_own_and_other_nodes() {
     let (_, nodes) = cluster(&["a", "b"], Strategy::Count).await;
@@ -96,6 +107,11 @@ async fn the_leader_knows_calls_activations_and_busy_time_of_its_own_and_other_n
     for load in loads.values() {
         assert!(load.calls_per_s < 2_000 && load.busy_us_per_s < 3_000_000, "{load:?}");
     }
+    let told = told(&nodes[0]).await;
+    assert!(told.leads && told.node == "a", "{told:?}");
+    let told: BTreeSet<_> = told.loads.iter().map(|load| ShardId(load.shard)).collect();
+    assert_eq!(told, shards, "operators' tools learn of the same shards");
+    assert!(!self::told(&nodes[1]).await.leads, "what b knows is not what the leader knows");
     assert_eq!(load.stop().await.failures, []);
     // Actors stay in memory; calls end. The rate halves with each report, but for a last one.
     let at_rest =

@@ -117,6 +117,19 @@ impl Inspect for Fixed {
     ) -> Result<Response<v1::Topology>, Status> {
         Ok(Response::new(topology()))
     }
+
+    async fn loads(
+        &self,
+        _request: Request<v1::LoadsRequest>,
+    ) -> Result<Response<v1::LoadsReply>, Status> {
+        let load =
+            v1::ShardLoad { shard: 0, calls_per_s: 70, busy_us_per_s: 1_400, activations: 3 };
+        Ok(Response::new(v1::LoadsReply {
+            node: self.snapshot.node.clone(),
+            leads: true,
+            loads: vec![load],
+        }))
+    }
 }
 
 impl Fixed {
@@ -202,6 +215,7 @@ fn decisions() -> Vec<v1::Decision> {
         kind: kind.to_owned(),
         text: text.to_owned(),
         moves,
+        stuck: Vec::new(),
     };
     let held = "no rebalancing of group default: an operator holds it";
     vec![

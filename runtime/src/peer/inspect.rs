@@ -1,12 +1,12 @@
 //! Read-only questions about the cluster, for operators' tools.
 
 use greenroom_cluster::Cluster;
-use greenroom_core::{ActorId, Decided, Decision, ShardId, View};
+use greenroom_core::{ActorId, Decided, Decision, ShardId, ShardLoad, View};
 use greenroom_proto::v1;
 use greenroom_proto::v1::inspect_server::Inspect;
 use greenroom_proto::v1::{
-    ClusterSnapshot, DecisionsReply, DecisionsRequest, ExportRequest, Leader, Node, PeekReply,
-    PeekRequest, Shard, SnapshotRequest, Topology,
+    ClusterSnapshot, DecisionsReply, DecisionsRequest, ExportRequest, Leader, LoadsReply,
+    LoadsRequest, Node, PeekReply, PeekRequest, Shard, SnapshotRequest, Topology,
 };
 use tonic::{Request, Response, Status};
 
@@ -67,6 +67,19 @@ impl Inspect for InspectService {
         Ok(Response::new(super::topology::export(&self.identity.cluster, &view)))
     }
 
+    async fn loads(&self, _request: Request<LoadsRequest>) -> Result<Response<LoadsReply>, Status> {
+        let loads = self.cluster.loads().await.ok_or_else(has_left)?;
+        let loads = loads.into_iter().map(|(shard, load)| {
+            let ShardLoad { calls_per_s, busy_us_per_s, activations } = load;
+            v1::ShardLoad { shard: shard.0, calls_per_s, busy_us_per_s, activations }
+        });
+        Ok(Response::new(LoadsReply {
+            node: self.identity.node.clone(),
+            leads: self.cluster.status().leads,
+            loads: loads.collect(),
+        }))
+    }
+
     async fn peek(&self, request: Request<PeekRequest>) -> Result<Response<PeekReply>, Status> {
         let PeekRequest { kind, key } = request.into_inner();
         let id =
@@ -113,6 +126,10 @@ fn decision(decision: &Decision, shard: Option<u32>) -> v1::Decision {
         to: step.to.to_string(),
         reason: step.reason.to_owned(),
     });
+    let stuck = match &decision.what {
+        Decided::Stuck(stuck) => stuck.shards.as_slice(),
+        _ => &[],
+    };
     v1::Decision {
         number: decision.number,
         term: decision.term.0,
@@ -122,6 +139,7 @@ fn decision(decision: &Decision, shard: Option<u32>) -> v1::Decision {
         kind: kind.to_owned(),
         text: decision.what.to_string(),
         moves: moves.collect(),
+        stuck: stuck.iter().filter(|id| asked(**id)).map(|id| id.0).collect(),
     }
 }
 

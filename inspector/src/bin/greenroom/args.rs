@@ -87,7 +87,7 @@ pub(crate) enum Question {
 }
 
 /// What passes all of these is shown.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ShardFilter {
     /// Only shards whose record names this node as owner, be it alive or not
     #[arg(long, value_name = "NODE")]

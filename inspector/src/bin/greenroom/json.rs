@@ -1,20 +1,11 @@
-//! The answers as JSON. The README documents every field; a released name keeps its meaning.
+//! How answers are printed as JSON, and what is said of topologies.
 
-mod decisions;
-mod shards;
-mod topology;
+use std::path::Path;
 
-use std::collections::BTreeMap;
-
-use greenroom_inspector::{ClusterView, Group, Life, Node, Placement, Share};
+use greenroom_inspector::{Difference, Topology};
 use serde::Serialize;
 
-pub(crate) use decisions::{DecisionList, Why};
-pub(crate) use shards::Shards;
-pub(crate) use topology::{Differences, Exported};
-
 use crate::Failure;
-use crate::args::Actor;
 
 /// One object, indented, with a line end.
 pub(crate) fn text(answer: &impl Serialize) -> Result<String, Failure> {
@@ -24,167 +15,43 @@ pub(crate) fn text(answer: &impl Serialize) -> Result<String, Failure> {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Status<'a> {
+pub(crate) struct Exported<'a> {
+    file: String,
     cluster: &'a str,
-    answered_by: &'a str,
     revision: u64,
-    leader: Option<LifeEntry<'a>>,
-    term: u64,
-    rebalancing_held: bool,
-    shard_count: u32,
-    groups: Vec<GroupEntry<'a>>,
-    nodes: Vec<NodeEntry<'a>>,
-    unknown_nodes: Vec<UnknownEntry<'a>>,
-    totals: TotalsEntry,
-}
-
-impl<'a> Status<'a> {
-    pub(crate) fn of(view: &'a ClusterView) -> Self {
-        let mut nodes = Vec::new();
-        let mut unknown_nodes = Vec::new();
-        for (id, share) in view.shares() {
-            match view.nodes.get(id) {
-                Some(node) => nodes.push(NodeEntry::of(node, share)),
-                None => unknown_nodes.push(UnknownEntry {
-                    node: id,
-                    targeted: share.targeted,
-                    arriving: share.arriving,
-                }),
-            }
-        }
-        let totals = view.totals();
-        Self {
-            cluster: &view.cluster,
-            answered_by: &view.answered_by,
-            revision: view.revision,
-            leader: view.leader.as_ref().map(LifeEntry::of),
-            term: view.term,
-            rebalancing_held: view.rebalancing_held,
-            shard_count: view.shard_count,
-            groups: view.groups.iter().map(GroupEntry::of).collect(),
-            nodes,
-            unknown_nodes,
-            totals: TotalsEntry {
-                shards: totals.shards,
-                owned: totals.owned,
-                in_motion: totals.in_motion,
-                without_owner: totals.without_owner,
-                orphans: totals.orphans,
-                pinned: totals.pinned,
-            },
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct LifeEntry<'a> {
-    node: &'a str,
-    incarnation: u64,
-}
-
-impl<'a> LifeEntry<'a> {
-    fn of(life: &'a Life) -> Self {
-        Self { node: &life.node, incarnation: life.incarnation }
-    }
-}
-
-#[derive(Serialize)]
-struct GroupEntry<'a> {
-    group: &'a str,
-    kinds: &'a [String],
-    require: &'a BTreeMap<String, String>,
-    prefer: &'a BTreeMap<String, String>,
-}
-
-impl<'a> GroupEntry<'a> {
-    fn of(group: &'a Group) -> Self {
-        let Group { name, kinds, require, prefer } = group;
-        Self { group: name, kinds, require, prefer }
-    }
-}
-
-#[derive(Serialize)]
-struct NodeEntry<'a> {
-    node: &'a str,
-    incarnation: u64,
-    state: &'a str,
-    weight: u32,
-    zone: Option<&'a str>,
-    peer_address: &'a str,
-    http_address: Option<&'a str>,
-    version: &'a str,
-    labels: &'a BTreeMap<String, String>,
-    kinds: &'a [String],
-    owned: usize,
-    targeted: usize,
-    arriving: usize,
-    leaving: usize,
-}
-
-impl<'a> NodeEntry<'a> {
-    fn of(node: &'a Node, share: Share) -> Self {
-        Self {
-            node: &node.life.node,
-            incarnation: node.life.incarnation,
-            state: node.state.as_str(),
-            weight: node.weight,
-            zone: node.zone.as_deref(),
-            peer_address: &node.peer_address,
-            http_address: node.http_address.as_deref(),
-            version: &node.version,
-            labels: &node.labels,
-            kinds: &node.kinds,
-            owned: share.owned,
-            targeted: share.targeted,
-            arriving: share.arriving,
-            leaving: share.leaving,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct UnknownEntry<'a> {
-    node: &'a str,
-    targeted: usize,
-    arriving: usize,
-}
-
-#[derive(Serialize)]
-struct TotalsEntry {
     shards: usize,
-    owned: usize,
-    in_motion: usize,
-    without_owner: usize,
-    orphans: usize,
-    pinned: usize,
 }
 
-#[derive(Serialize)]
-pub(crate) struct Peek<'a> {
-    kind: &'a str,
-    key: &'a str,
-    shard: u32,
-    owner: Option<&'a str>,
-    epoch: u64,
-    owner_address: Option<&'a str>,
-}
-
-impl<'a> Peek<'a> {
-    pub(crate) fn of(actor: &'a Actor, placement: &'a Placement) -> Self {
+impl<'a> Exported<'a> {
+    pub(crate) fn of(topology: &'a Topology, file: &Path) -> Self {
         Self {
-            kind: &actor.kind,
-            key: &actor.key,
-            shard: placement.shard,
-            owner: placement.owner.as_deref(),
-            epoch: placement.epoch,
-            owner_address: placement.owner_address.as_deref(),
+            file: file.display().to_string(),
+            cluster: &topology.cluster,
+            revision: topology.revision,
+            shards: topology.shards.len(),
         }
     }
 }
 
-/// That an order was carried out.
 #[derive(Serialize)]
-pub(crate) struct Done<'a> {
-    pub(crate) done: &'a str,
-    pub(crate) by: &'a str,
+pub(crate) struct Differences {
+    differences: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    severity: &'static str,
+    kind: &'static str,
+    text: String,
+}
+
+impl Differences {
+    pub(crate) fn of(differences: &[Difference]) -> Self {
+        let entry = |difference: &Difference| Entry {
+            severity: difference.severity().as_str(),
+            kind: difference.name(),
+            text: difference.to_string(),
+        };
+        Self { differences: differences.iter().map(entry).collect() }
+    }
 }

@@ -1,21 +1,22 @@
 //! Decisions as JSON.
 
-use greenroom_inspector::{ClusterView, DecidedMove, Decision, Decisions};
 use serde::Serialize;
 
 use super::LifeEntry;
 use super::shards::ShardEntry;
-use crate::report;
+use crate::{ClusterView, DecidedMove, Decision, Decisions, InspectError, Shard};
 
-#[derive(Serialize)]
-pub(crate) struct DecisionList<'a> {
+/// What a leader decided.
+#[derive(Debug, Serialize)]
+pub struct DecisionList<'a> {
     cluster: &'a str,
     decided_by: &'a str,
     decisions: Vec<DecisionEntry<'a>>,
 }
 
 impl<'a> DecisionList<'a> {
-    pub(crate) fn of(view: &'a ClusterView, decided: &'a Decisions) -> Self {
+    /// With the names that a view has for the shards.
+    pub fn of(view: &'a ClusterView, decided: &'a Decisions) -> Self {
         Self {
             cluster: &view.cluster,
             decided_by: &decided.answered_by,
@@ -24,8 +25,9 @@ impl<'a> DecisionList<'a> {
     }
 }
 
-#[derive(Serialize)]
-pub(crate) struct Why<'a> {
+/// One shard, and the decisions that concern it.
+#[derive(Debug, Serialize)]
+pub struct Why<'a> {
     cluster: &'a str,
     answered_by: &'a str,
     revision: u64,
@@ -38,8 +40,12 @@ pub(crate) struct Why<'a> {
 }
 
 impl<'a> Why<'a> {
-    pub(crate) fn of(why: &'a report::Why<'_>) -> Self {
-        let report::Why { view, shard, decided } = why;
+    /// A shard of a view, and what the leader told of it, or why it didn't.
+    pub fn of(
+        view: &'a ClusterView,
+        shard: &'a Shard,
+        decided: &'a Result<Decisions, InspectError>,
+    ) -> Self {
         let told = decided.as_ref().ok();
         Self {
             cluster: &view.cluster,
@@ -54,7 +60,7 @@ impl<'a> Why<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct DecisionEntry<'a> {
     number: u64,
     term: u64,
@@ -66,8 +72,8 @@ struct DecisionEntry<'a> {
     moves: Vec<MoveEntry<'a>>,
 }
 
-#[derive(Serialize)]
-struct MoveEntry<'a> {
+#[derive(Debug, Serialize)]
+pub(crate) struct MoveEntry<'a> {
     shard: u32,
     name: String,
     from: Option<&'a str>,
@@ -75,14 +81,19 @@ struct MoveEntry<'a> {
     reason: &'a str,
 }
 
+impl<'a> MoveEntry<'a> {
+    pub(crate) fn of(view: &ClusterView, step: &'a DecidedMove) -> Self {
+        Self {
+            shard: step.shard,
+            name: view.name_of(step.shard),
+            from: step.from.as_deref(),
+            to: &step.to,
+            reason: &step.reason,
+        }
+    }
+}
+
 fn entries<'a>(view: &ClusterView, decided: &'a Decisions) -> Vec<DecisionEntry<'a>> {
-    let moved = |step: &'a DecidedMove| MoveEntry {
-        shard: step.shard,
-        name: view.name_of(step.shard),
-        from: step.from.as_deref(),
-        to: &step.to,
-        reason: &step.reason,
-    };
     let entry = |decision: &'a Decision| DecisionEntry {
         number: decision.number,
         term: decision.term,
@@ -91,7 +102,7 @@ fn entries<'a>(view: &ClusterView, decided: &'a Decisions) -> Vec<DecisionEntry<
         times: decision.times,
         kind: &decision.kind,
         text: &decision.text,
-        moves: decision.moves.iter().map(moved).collect(),
+        moves: decision.moves.iter().map(|step| MoveEntry::of(view, step)).collect(),
     };
     decided.decisions.iter().map(entry).collect()
 }

@@ -1,12 +1,13 @@
 //! Shards as JSON.
 
-use greenroom_inspector::{ClusterView, Shard};
 use serde::Serialize;
 
 use super::LifeEntry;
+use crate::{ClusterView, Shard};
 
-#[derive(Serialize)]
-pub(crate) struct Shards<'a> {
+/// Some shards of a view.
+#[derive(Debug, Serialize)]
+pub struct Shards<'a> {
     cluster: &'a str,
     answered_by: &'a str,
     revision: u64,
@@ -14,7 +15,8 @@ pub(crate) struct Shards<'a> {
 }
 
 impl<'a> Shards<'a> {
-    pub(crate) fn of(view: &'a ClusterView, shards: &[&'a Shard]) -> Self {
+    /// These shards of this view.
+    pub fn of(view: &'a ClusterView, shards: &[&'a Shard]) -> Self {
         Self {
             cluster: &view.cluster,
             answered_by: &view.answered_by,
@@ -24,7 +26,7 @@ impl<'a> Shards<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct ShardEntry<'a> {
     shard: u32,
     name: String,
