@@ -1,5 +1,7 @@
 //! Asking a node.
 
+use std::time::Duration;
+
 use greenroom_proto::v1::inspect_client::InspectClient;
 use greenroom_proto::v1::{
     DecisionsRequest, ExportRequest, LoadsRequest, SnapshotRequest, Topology,
@@ -25,6 +27,11 @@ impl Line {
     /// To the node with this peer address (`host:port`).
     pub(crate) fn new(address: &str, limits: Limits) -> Self {
         Self { address: address.to_owned(), limits, client: None }
+    }
+
+    /// From now on, an answer may take so long.
+    pub(crate) fn set_patience(&mut self, request: Duration) {
+        self.limits.request = request;
     }
 
     pub(crate) fn address(&self) -> &str {

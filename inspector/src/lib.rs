@@ -4,7 +4,8 @@
 //! over the wire, with pure functions that count and sort what it shows. [`peek`] asks where one
 //! actor lives without activating it, [`decisions`] what a leader decided and why, and [`export`]
 //! for the cluster as a document, which [`diff`] compares with another. [`Operator`] tells a cluster
-//! what to do. The command `greenroom` does all of that from a terminal.
+//! what to do. The command `greenroom` does all of that from a terminal, and [`page`] serves it to
+//! browsers.
 //!
 //! What this crate must never do:
 //!
@@ -38,6 +39,7 @@ pub mod json;
 mod load;
 mod node;
 mod order;
+pub mod page;
 mod shard;
 mod tally;
 mod topology;

@@ -56,6 +56,15 @@ pub(crate) enum Command {
     /// The cluster as a document: to keep, to compare, to begin a cluster with
     #[command(subcommand)]
     Topology(Topology),
+    /// Serve a page that shows the cluster live, until it is interrupted
+    Inspect {
+        /// Where to listen
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7490")]
+        listen: String,
+        /// A name, besides localhost, by which browsers may call the page; may be repeated
+        #[arg(long, value_name = "NAME")]
+        allow_host: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@
 //! found differences. Errors go to stderr.
 
 mod args;
+mod inspect;
 mod json;
 mod order;
 mod report;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use greenroom_inspector::page::PageError;
 use greenroom_inspector::{BadToken, BadTopology, InspectError, UnknownShard};
 
 use crate::args::{Args, Command};
@@ -64,6 +66,10 @@ async fn answer(args: &Args) -> Result<Answer, Failure> {
         Command::Question(question) => Ok(report::write(args, question).await?.into()),
         Command::Order(order) => Ok(order::carry_out(args, order).await?.into()),
         Command::Topology(topology) => topology::write(args, topology).await,
+        Command::Inspect { listen, allow_host } => {
+            inspect::serve(args, listen, allow_host).await?;
+            Ok(String::new().into())
+        }
     }
 }
 
@@ -99,6 +105,8 @@ enum Failure {
     Read { file: PathBuf, error: std::io::Error },
     #[error("cannot write {}: {error}", .file.display())]
     Write { file: PathBuf, error: std::io::Error },
+    #[error(transparent)]
+    Page(#[from] PageError),
     #[error("{}: {error}", .file.display())]
     Topology { file: PathBuf, error: BadTopology },
 }
@@ -106,9 +114,10 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Inspect(InspectError::BadAddress { .. }) | Self::NoToken | Self::Token(_) => {
-                BAD_USAGE
-            }
+            Self::Inspect(InspectError::BadAddress { .. })
+            | Self::Page(PageError::BadNode(_) | PageError::BadHost(_))
+            | Self::NoToken
+            | Self::Token(_) => BAD_USAGE,
             _ => NOT_DONE,
         }
     }
