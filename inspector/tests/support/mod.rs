@@ -4,10 +4,13 @@
 #![allow(dead_code)]
 
 pub(crate) mod command;
+pub(crate) mod http;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use greenroom_inspector::page::{Page, PageConfig};
 use greenroom_proto::v1;
 use greenroom_proto::v1::inspect_server::{Inspect, InspectServer};
 use greenroom_proto::v1::operate_server::{Operate, OperateServer};
@@ -54,6 +57,19 @@ impl FixedNode {
     /// Runs a future beside the server.
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
+    }
+
+    /// A page that shows this node, served beside it.
+    pub(crate) fn page(&self, hosts: &[&str]) -> SocketAddr {
+        let config = PageConfig {
+            listen: "127.0.0.1:0".to_owned(),
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+            ..PageConfig::new(&self.address)
+        };
+        let page = self.block_on(Page::bind(config)).expect("a free port");
+        let address = page.address();
+        self.runtime.spawn(page.serve());
+        address
     }
 
     /// The orders that came with the token, in words.
