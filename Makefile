@@ -1,10 +1,10 @@
 # The commands of this project; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench chaos setup
+.PHONY: help demo test ui-test check fix bench chaos setup
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
 demo: ## run the demo; ARGS="..." passes options, ARGS=--help lists them
 	@scripts/setup build
@@ -13,6 +13,10 @@ demo: ## run the demo; ARGS="..." passes options, ARGS=--help lists them
 test: ## run all tests, with the examples in the documentation
 	@scripts/setup test
 	cargo test --no-fail-fast
+
+ui-test: ## run the test of the inspector's page alone: a browser, three processes, a real etcd
+	@scripts/setup test
+	cargo test -p greenroom-examples --test page
 
 check: ## check format, lints and documentation; changes no file of the project
 	@scripts/setup build

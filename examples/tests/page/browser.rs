@@ -1,6 +1,7 @@
 //! Chromium without a window, driven by chromedriver.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use crate::until;
 /// A browser with one page open.
 pub(crate) struct Browser {
     page: Client,
+    /// Where chromedriver listens.
+    port: u16,
     driver: Child,
     _profile: TempDir,
 }
@@ -64,7 +67,7 @@ impl Browser {
             Client::with_capabilities_and_connector(&place, &wanted, HttpConnector::new()).await;
         let page = page.expect("Chromium starts");
         page.goto(url).await.expect("the page loads");
-        Self { page, driver, _profile: profile }
+        Self { page, port, driver, _profile: profile }
     }
 
     /// What a script returns; its arguments are `arguments[0]` and so on.
@@ -144,6 +147,41 @@ impl Browser {
             y: number(1) as f64,
         });
         self.page.perform_actions(moves).await.expect("the mouse moves");
+    }
+
+    /// What the browser complained of since the last time: errors of scripts, what the page's policy
+    /// forbade, and answers that were no success.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let session = self.page.session_id().await.expect("a session").expect("a session");
+        let place = format!("127.0.0.1:{}", self.port);
+        let body = r#"{"type": "browser"}"#;
+        let request = format!(
+            "POST /session/{session}/se/log HTTP/1.1\r\nhost: {place}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(&place).expect("chromedriver listens");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = BufReader::new(stream);
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            answer.read_line(&mut line).expect("it answers");
+            match line.trim_end().to_ascii_lowercase().split_once(": ") {
+                Some(("content-length", value)) => length = value.parse().expect("a length"),
+                Some(_) => {}
+                None if line.starts_with("HTTP/") => {}
+                None => break,
+            }
+        }
+        // It may keep the connection open.
+        let mut body = vec![0; length];
+        answer.read_exact(&mut body).expect("the whole body");
+        let logs: Value = serde_json::from_slice(&body).expect("JSON");
+        let entries = logs["value"].as_array().unwrap_or_else(|| panic!("{logs}"));
+        let bad =
+            entries.iter().filter(|entry| entry["level"] != "INFO" && entry["level"] != "DEBUG");
+        bad.map(|entry| entry["message"].to_string()).collect()
     }
 
     pub(crate) async fn screenshot(&self) -> Vec<u8> {

@@ -167,6 +167,14 @@ async fn the_page_counts_what_the_cluster_counts_and_says_why_a_shard_is_where_i
     stage.browser.shows("#tip", "Shard 4711").await;
     stage.browser.shows("#tip", reason).await;
 
+    // The same by keyboard alone: right, down, and Enter.
+    let script = "document.getElementById('heatmap').focus();
+        for (const key of ['ArrowRight', 'ArrowDown', 'Enter'])
+            document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }))";
+    stage.browser.run(script, &[]).await;
+    stage.browser.shows("#detail-title", "Shard 4840").await;
+    stage.browser.shows("#said", "Shard 4840, at rest, owned by node-").await;
+
     // An actor is found by its name, without being activated.
     stage.browser.run("document.getElementById('find-text').value = ''", &[]).await;
     stage.browser.type_into("#find-text", "bank.account/alice\n").await;
@@ -185,13 +193,16 @@ async fn the_page_counts_what_the_cluster_counts_and_says_why_a_shard_is_where_i
     stage.darken().await;
     stage.picture("calls-dark").await;
     drop(calls);
-    assert_eq!(complaints(&stage.browser).await, [""; 0], "nothing was blocked or went wrong");
-}
-
-/// What the page's scripts failed at.
-async fn complaints(browser: &Browser) -> Vec<String> {
-    let told = browser.run("return window.complaints ?? []", &[]).await;
-    told.as_array().into_iter().flatten().map(ToString::to_string).collect()
+    assert_eq!(stage.browser.complaints().await, [""; 0], "nothing was forbidden or went wrong");
+    let inline =
+        "const tag = document.createElement('script'); tag.textContent = 'window.ran = true';
+                  document.head.append(tag); return window.ran ?? null";
+    assert_eq!(stage.browser.run(inline, &[]).await, Value::Null, "no inline script may run");
+    let complaints = stage.browser.complaints().await;
+    assert!(
+        complaints.len() == 1 && complaints[0].contains("Content Security Policy"),
+        "{complaints:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 //! Run it with `make demo`, or `cargo run --release -p greenroom-examples --bin demo -- --help`.
 
 mod nodes;
+mod page;
 mod replay;
 mod shards;
 mod verify;
@@ -64,11 +65,13 @@ type Failed = Box<dyn std::error::Error>;
 async fn run(options: &Options) -> Result<bool, Failed> {
     let flights = read(options)?;
     let mut nodes = Nodes::start(options.nodes, &options.etcd).await?;
+    // A demo that ends by itself has nobody who looks.
+    let page = if options.exit { None } else { page::serve(&nodes).await };
     let victim = (options.nodes > 1 && !options.no_kill).then(|| nodes.victim());
     replay::replay(&mut nodes, &flights, options.concurrency.into(), victim).await;
     let equal = verify::verify(&nodes, &flights).await;
     if !options.exit {
-        stay_up(&nodes, &flights).await;
+        stay_up(&nodes, &flights, page.as_deref()).await;
     }
     nodes.stop().await;
     Ok(equal)
@@ -89,7 +92,7 @@ fn read(options: &Options) -> Result<Vec<Flight>, Failed> {
     Ok(flights)
 }
 
-async fn stay_up(nodes: &Nodes, flights: &[Flight]) {
+async fn stay_up(nodes: &Nodes, flights: &[Flight], page: Option<&str>) {
     println!("\nThe cluster stays up until Ctrl-C. Its gateways:");
     for (id, address) in nodes.gateways() {
         println!("  {id}  http://{address}");
@@ -98,6 +101,10 @@ async fn stay_up(nodes: &Nodes, flights: &[Flight]) {
         let airport = &flights[0].origin;
         println!("Try:");
         println!("  curl -s -d '{{}}' http://{address}/v1/actors/flight.airport/{airport}/totals");
+    }
+    if let Some(url) = page {
+        println!("Look at its shards, and pin or move some with the token {}:", nodes.token());
+        println!("  {url}");
     }
     let _ = tokio::signal::ctrl_c().await;
     println!("Handing the shards over and leaving.");

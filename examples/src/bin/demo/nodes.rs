@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use greenroom::{Config, EtcdOptions, MemoryStore, Node, NodeError, NodeId, StoreConfig};
+use greenroom::{Config, EtcdOptions, MemoryStore, Node, NodeError, NodeId, StoreConfig, Token};
 use greenroom_examples::flights::{AirportActor, AirportRef, RouteActor, RouteRef};
 
 use crate::Failed;
@@ -13,6 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Nodes {
     nodes: Vec<Node>,
+    /// What orders must carry, for this run alone.
+    token: String,
 }
 
 impl Nodes {
@@ -20,6 +22,7 @@ impl Nodes {
     pub(crate) async fn start(count: u8, etcd: &[String]) -> Result<Self, Failed> {
         let began = Instant::now();
         let cluster = format!("demo-{:08x}", fastrand::u32(..));
+        let token = format!("demo-{:016x}", fastrand::u64(..));
         let shared = MemoryStore::new();
         let mut nodes = Vec::new();
         for number in 1..=count {
@@ -27,9 +30,9 @@ impl Nodes {
                 [] => StoreConfig::Memory(shared.handle()),
                 endpoints => StoreConfig::Etcd(EtcdOptions::new(endpoints.iter())),
             };
-            nodes.push(start_one(&cluster, number, store).await?);
+            nodes.push(start_one(&cluster, &token, number, store).await?);
         }
-        let nodes = Self { nodes };
+        let nodes = Self { nodes, token };
         for node in &nodes.nodes {
             tokio::time::timeout(PATIENCE, node.ready()).await??;
         }
@@ -60,6 +63,11 @@ impl Nodes {
         &self.nodes[0]
     }
 
+    /// The operators' token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Which node to kill.
     pub(crate) fn victim(&self) -> NodeId {
         self.nodes[self.nodes.len() - 1].id().clone()
@@ -87,9 +95,16 @@ impl Nodes {
     }
 }
 
-async fn start_one(cluster: &str, number: u8, store: StoreConfig) -> Result<Node, NodeError> {
+async fn start_one(
+    cluster: &str,
+    token: &str,
+    number: u8,
+    store: StoreConfig,
+) -> Result<Node, NodeError> {
     let mut config = Config::embedded(store);
     config.cluster = cluster.to_owned();
+    config.operator_token = Some(Token::new(token).expect("a well-formed token"));
+    config.load_report_interval = Duration::from_secs(1);
     config.node = NodeId::new(format!("node-{number}")).expect("a well-formed name");
     // Shorter than the defaults, so that nobody has to wait long for the failover.
     config.liveness_window = Duration::from_secs(2);
