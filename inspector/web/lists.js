@@ -252,7 +252,7 @@ export class Timeline {
     if (entry.more_steps > 0) steps.push(el("p", { class: "step" }, `and ${entry.more_steps} other ways`));
     const again = entry.times > 1 ? ` · ${count(entry.times)} times since ${clock(entry.at_ms)}` : "";
     const term = entry.term > 0 ? ` · term ${entry.term}` : "";
-    const by = entry.by ? `by ${entry.by}${term}${again}` : `${term}${again}`.replace(/^ · /, "");
+    const by = entry.by ? `by ${entry.by}${term}${again}` : "";
     const show = entry.shards > 0 ? el("button", { type: "button", class: "plain link",
       on: { click: () => this.choose(entry) } }, `show ${plural(entry.shards, "shard")} on the map`) : null;
     const text = entry.kind === "moves"

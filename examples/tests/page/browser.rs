@@ -167,8 +167,8 @@ impl Browser {
         loop {
             let mut line = String::new();
             answer.read_line(&mut line).expect("it answers");
-            match line.trim_end().to_ascii_lowercase().split_once(": ") {
-                Some(("content-length", value)) => length = value.parse().expect("a length"),
+            match line.trim_end().to_ascii_lowercase().split_once(':') {
+                Some(("content-length", value)) => length = value.trim().parse().expect("a length"),
                 Some(_) => {}
                 None if line.starts_with("HTTP/") => {}
                 None => break,

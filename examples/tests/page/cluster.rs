@@ -61,6 +61,7 @@ impl Cluster {
             .env("GREENROOM_HEARTBEAT_INTERVAL", "300ms")
             .env("GREENROOM_LIVENESS_MARGIN", "300ms")
             .env("GREENROOM_REBALANCE_STABILITY", "200ms")
+            .env("GREENROOM_REBALANCE_BATCH", "1024")
             .env("GREENROOM_LOAD_REPORT_INTERVAL", "500ms")
             .stderr(Stdio::null())
             .spawn()
