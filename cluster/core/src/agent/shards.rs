@@ -24,6 +24,9 @@ enum Local {
     Draining(Epoch),
     /// Nothing of it runs here, but the record still names this node.
     Drained(Epoch),
+    /// As drained, and a release was sent that is guarded by this revision of the record. Its
+    /// answer may be lost, so it may be applied for as long as the record is of that revision.
+    Releasing(Epoch, u64),
 }
 
 /// The node's shards: what it does with each, which to look at again, and where calls go.
@@ -233,7 +236,12 @@ impl Agent {
                     self.shards.since.entry(shard).or_insert(now.moment);
                     claims.push(shard);
                 }
-                Some(Step::Release) => releases.push(shard),
+                Some(Step::Release) => {
+                    let slot = self.view.shard(shard);
+                    let sent = Local::Releasing(slot.record.epoch, slot.mod_revision);
+                    self.shards.set(shard, sent);
+                    releases.push(shard);
+                }
                 Some(Step::Open(epoch)) => {
                     let began = self.shards.since.remove(&shard);
                     if self.shards.local[shard.0 as usize] == Local::Closed {
@@ -295,13 +303,18 @@ impl Agent {
             Local::Closed if wanted && self.view.live_owner(shard).is_none() => Some(Step::Claim),
             Local::Closed | Local::Draining(_) => None,
             Local::Open(epoch) if mine => unwanted().then_some(Step::Drain(epoch)),
-            // A target that came back while the shard was drained: the record is newer than any
-            // release that was sent, so none of those can be applied any more, and the gate may
-            // open again under the same epoch.
+            // It was drained and is wanted again before any release was sent.
             Local::Drained(epoch) if mine && wanted => Some(Step::Open(epoch)),
-            Local::Drained(_) if mine => Some(Step::Release),
+            // The target came back: the record is newer than any release that was sent, so none of
+            // those can be applied any more, and the gate may open again under the same epoch.
+            Local::Releasing(epoch, sent_at)
+                if mine && wanted && self.view.shard(shard).mod_revision > sent_at =>
+            {
+                Some(Step::Open(epoch))
+            }
+            Local::Drained(_) | Local::Releasing(..) if mine => Some(Step::Release),
             Local::Open(_) => Some(Step::Forget { open: true }),
-            Local::Drained(_) => Some(Step::Forget { open: false }),
+            Local::Drained(_) | Local::Releasing(..) => Some(Step::Forget { open: false }),
         }
     }
 

@@ -56,6 +56,38 @@ fn a_shard_that_comes_back_before_its_release_is_answered_is_claimed_again() {
     assert_eq!(bench.agent.serving().count(), 1, "targeted here, owned by nobody, not claimed");
 }
 
+/// A release whose answer was lost may still be applied; a node that is told meanwhile to take
+/// shards again must not serve on the record of before.
+#[test]
+fn a_gate_stays_shut_while_a_release_of_before_may_still_be_applied() {
+    let mut bench = Bench::new();
+    bench.snapshot();
+    assert_eq!(bench.agent.serving().count(), 1);
+    let shard = Key::Shard(SHARD);
+    assert!(bench.tell(Event::Drain, writes(&shard)).is_empty(), "it is drained first");
+    let drained = Event::Drained { shards: vec![(SHARD, Epoch(1))] };
+    let sent = bench.tell(drained, writes(&shard));
+    let [(request, release)] = &sent[..] else { panic!("one release: {sent:?}") };
+    // It dawdles on the network; what is read of the record shows nothing of it.
+    let lost = Event::Committed { request: *request, outcome: Outcome::Ambiguous };
+    bench.tell(lost, writes(&shard));
+    let mut again = bench.tell(Event::Undrain, writes(&shard));
+    for _ in 0..20 {
+        bench.now_ms += 100;
+        again.extend(bench.own_beat(writes(&shard)));
+        again.extend(bench.tell(Event::Tick, writes(&shard)));
+    }
+    assert_eq!(bench.agent.serving().count(), 0, "opened on a record that may be released yet");
+    bench.store.commit(&name("a"), release);
+    for (request, release) in again {
+        let outcome = bench.store.commit(&name("a"), &release);
+        bench.tell(Event::Committed { request, outcome }, |_| false);
+    }
+    bench.pass(2000, |_| false);
+    assert_eq!(bench.agent.serving().count(), 1, "it takes it again");
+    assert_eq!(bench.agent.view().shard(SHARD).record.epoch, Epoch(2), "as a new owner");
+}
+
 #[test]
 fn a_refusal_that_teaches_nothing_is_not_repeated_at_once() {
     let mut bench = Bench::new();
