@@ -24,6 +24,8 @@ macro_rules! counts {
 }
 
 counts! {
+    /// Faults of nodes and of the cluster, of whatever kind.
+    faults,
     crashes,
     restarts_at_once,
     pauses,
@@ -65,4 +67,44 @@ counts! {
     orders_timed_out,
     held,
     rules_changed,
+    clock_rates_changed,
+    store_outages,
+    store_elections,
+    compactions,
+    /// Watchers that wanted what was compacted away.
+    compactions_met,
+    watches_repeated,
+    splits,
+    one_way_cuts,
+    swizzles,
+    cascades,
+    rolling_restarts,
+    /// Messages that did not pass for a link that was cut.
+    links_cut,
+    repeated_requests,
+    repeated_replies,
+    calls,
+    calls_forwarded,
+    calls_cut,
+    calls_late,
+    calls_repeated,
+    /// Calls that another owner's node was asked, or one without the right to run.
+    calls_refused,
+    calls_acknowledged,
+    /// Turns that were over when the node could not speak for the actor any more.
+    acknowledgements_withheld,
+    late_writes_refused,
+    /// With clocks that the margin does not cover: what the clocks alone would have prevented.
+    beyond_bound_activations,
+    beyond_bound_burials,
+    beyond_bound_answers,
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (name, count) in self.named() {
+            writeln!(f, "{count:>10} {name}")?;
+        }
+        Ok(())
+    }
 }

@@ -12,6 +12,9 @@ impl World {
         let effects = self.nodes[node].agent.step(now, event);
         self.check_moves(node, &effects);
         for effect in effects {
+            if self.traced {
+                println!("{:>12} us node-{node} -> {effect:?}", self.now_us);
+            }
             self.carry_out(node, effect);
         }
     }
@@ -42,12 +45,13 @@ impl World {
             }
             Effect::Revoke(shards) => {
                 for shard in shards {
-                    self.nodes[node].gates.remove(&shard);
+                    self.nodes[node].close(shard);
                 }
             }
             Effect::Fence(_) => {
                 self.counts.fences += 1;
                 self.nodes[node].gates.clear();
+                self.nodes[node].activations.clear();
                 self.stop_heart(node);
             }
             Effect::Stopped => {
@@ -56,12 +60,21 @@ impl World {
                 self.after(node, span, Happening::Restart);
             }
             Effect::Tell(notice) => self.told(&notice),
-            Effect::Took(..) | Effect::Route(_) => {}
+            Effect::Route(routes) => {
+                for (shard, route) in routes {
+                    match route {
+                        Some(route) => self.nodes[node].routes.insert(shard, route),
+                        None => self.nodes[node].routes.remove(&shard),
+                    };
+                }
+            }
+            Effect::Took(..) => {}
         }
     }
 
     fn open(&mut self, node: usize, shard: ShardId, epoch: Epoch) {
         self.counts.opened += 1;
+        self.more_may_run = true;
         if self.nodes[node].gates.insert(shard, epoch).is_some() {
             self.violated(&format!("shard {shard} was opened while it was open"));
         }

@@ -6,59 +6,126 @@ use greenroom_core::{Event, ShardId};
 use super::node::Node;
 use super::{Happening, MS, SECOND, World};
 
+/// A kind of fault that a run may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Crash,
+    Pause,
+    Hang,
+    HeartLate,
+    Cut,
+    AgentCut,
+    HeartCut,
+    Leave,
+    Drain,
+    WatchStall,
+    Unable,
+    Garble,
+    ClockRate,
+    /// From here on: faults of the cluster.
+    StoreAway,
+    StoreLeader,
+    Compaction,
+    Split,
+    OneWay,
+    Swizzle,
+    Cascade,
+    Rolling,
+}
+
+impl Fault {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Crash,
+        Self::Pause,
+        Self::Hang,
+        Self::HeartLate,
+        Self::Cut,
+        Self::AgentCut,
+        Self::HeartCut,
+        Self::Leave,
+        Self::Drain,
+        Self::WatchStall,
+        Self::Unable,
+        Self::Garble,
+        Self::ClockRate,
+        Self::StoreAway,
+        Self::StoreLeader,
+        Self::Compaction,
+        Self::Split,
+        Self::OneWay,
+        Self::Swizzle,
+        Self::Cascade,
+        Self::Rolling,
+    ];
+
+    pub(crate) fn is_of_cluster(self) -> bool {
+        self as usize >= Self::StoreAway as usize
+    }
+}
+
 impl World {
     /// One fault, drawn at random, and the next one some time later.
     pub(super) fn fault(&mut self, node: usize) {
         if !self.faults {
             return;
         }
+        let again = self.rng.u64(500 * MS..self.options.fault_every_ms * MS);
+        self.after(node, again, Happening::Fault);
+        let some = self.options.faults.iter().copied().filter(|fault| !fault.is_of_cluster());
+        let some: Vec<Fault> = some.collect();
+        self.counts.faults += 1;
         let now = self.now_us;
         let span = self.rng.u64(100 * MS..6 * SECOND);
         let until = now + span;
-        match self.rng.u32(..15) {
-            0 | 1 => {
+        match some[self.rng.usize(..some.len())] {
+            Fault::Crash => {
                 let at_once = self.rng.u32(..3) == 0;
                 let span = self.rng.u64(10 * MS..if at_once { 200 * MS } else { 6 * SECOND });
                 self.counts.restarts_at_once += u64::from(at_once);
                 self.crash(node);
                 self.after(node, span, Happening::Restart);
-                return;
             }
-            2 => {
+            Fault::Pause => {
                 self.counts.pauses += 1;
                 self.nodes[node].troubles.paused = until;
             }
-            3 => {
+            Fault::Hang => {
                 self.counts.hangs += 1;
                 self.nodes[node].troubles.hung = now + self.rng.u64(100 * MS..14 * SECOND);
             }
-            4 => {
+            Fault::HeartLate => {
                 self.counts.hearts_late += 1;
                 self.nodes[node].troubles.heart_late = until;
             }
-            5 => self.cut(node, span),
-            6 => {
+            Fault::Cut => self.cut(node, span),
+            Fault::AgentCut => {
                 self.counts.cuts += 1;
                 self.nodes[node].troubles.cut = until;
             }
-            7 => {
+            Fault::HeartCut => {
                 self.counts.heart_cuts += 1;
                 self.nodes[node].troubles.heart_cut = until;
             }
-            8 => {
+            Fault::Leave => {
                 self.counts.leaves += 1;
                 self.after(node, 0, Happening::Tell(Event::Leave));
             }
-            9 => {
+            Fault::Drain => {
                 self.counts.drains += 1;
                 self.after(node, 0, Happening::Tell(Event::Drain));
                 self.after(node, span, Happening::Tell(Event::Undrain));
             }
-            10 | 11 => {
+            Fault::WatchStall => {
                 self.counts.watches_stalled += 1;
                 self.nodes[node].troubles.watch_stalled = until;
             }
-            12 => self.nodes[node].troubles.unable = until,
+            Fault::Unable => self.nodes[node].troubles.unable = until,
+            Fault::ClockRate => {
+                self.counts.clock_rates_changed += 1;
+                let ppm = self.draw_rate();
+                self.nodes[node].change_clock(now, ppm);
+                self.more_may_run = true;
+            }
             _ => {
                 let shard = ShardId(self.rng.u32(..self.shape.all_shards().count() as u32));
                 // Some last longer than any order is pursued.
@@ -66,8 +133,6 @@ impl World {
                 self.garble(shard, span + more);
             }
         }
-        let again = self.rng.u64(500 * MS..12 * SECOND);
-        self.after(node, again, Happening::Fault);
     }
 
     /// The process is gone, from one moment to the next.
@@ -92,6 +157,7 @@ impl World {
         }
         self.counts.unreadable += 1;
         self.store.garble(&key);
+        self.wake_watchers();
         self.after(0, span_us, Happening::Mend(key));
     }
 
@@ -108,13 +174,16 @@ impl World {
     pub(crate) fn restart_as(&mut self, node: usize, profile: NodeProfile) {
         let (start, ppm) = (self.nodes[node].start + 1, self.nodes[node].clock_ppm);
         let seed = self.rng.u64(..);
-        self.nodes[node] = Node::start(node, start, ppm, seed, profile, &self.shape);
+        let mut new = Node::start(node, start, ppm, seed, profile, &self.shape);
+        new.keeps_clock_of(&self.nodes[node]);
+        self.nodes[node] = new;
         self.boot(node);
     }
 
     /// All troubles end, and all that is drained takes shards again.
     pub(crate) fn end_faults(&mut self) {
         self.faults = false;
+        self.links.heal();
         for node in 0..self.nodes.len() {
             self.after(node, 0, Happening::Tell(Event::Undrain));
         }

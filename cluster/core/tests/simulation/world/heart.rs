@@ -91,6 +91,7 @@ impl World {
         let round = heart.round;
         let event = if applied {
             heart.right_until = heart.right_until.max(TIMING.right_until(sent));
+            self.more_may_run = true;
             Event::HeartbeatAcknowledged { incarnation }
         } else {
             heart.right_until = Moment::default();

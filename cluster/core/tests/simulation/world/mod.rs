@@ -1,14 +1,19 @@
 //! Nodes, store and network as discrete events in virtual time; a run is a function of its seed.
 
+mod clients;
+mod cluster_faults;
 mod counts;
 mod effects;
-mod faults;
+pub(crate) mod faults;
 mod heart;
 mod invariants;
+mod links;
 mod network;
 pub(crate) mod node;
 mod operators;
+pub(crate) mod options;
 pub(crate) mod shape;
+mod state;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;
@@ -17,16 +22,22 @@ use fastrand::Rng;
 use greenroom_core::record::Key;
 use greenroom_core::{Epoch, Event, Incarnation, Life, Moment, ShardId};
 
+use clients::{AtStates, Call, Clients, Request, Said};
 pub(crate) use counts::Counts;
 use invariants::Invariants;
+use links::Links;
 use network::{AtStore, Fate};
 use node::Node;
 use operators::Operators;
+pub(crate) use options::Options;
 pub(crate) use shape::Shape;
+use state::{Fence, States};
 use store::Store;
 
 pub(crate) const MS: u64 = 1000;
 pub(crate) const SECOND: u64 = 1000 * MS;
+/// From one tick of an agent to the next, as in the driver.
+const TICK: u64 = 100 * MS;
 
 /// Something that happens at a node or the store.
 #[derive(Debug)]
@@ -41,6 +52,8 @@ enum Happening {
     BeatAnswered { sent: Moment, incarnation: Incarnation, round: u64, applied: bool },
     /// News on the watch.
     Watch,
+    /// The store gives a watch up.
+    WatchBreaks,
     /// An answer, or the shell's report, reaches the agent.
     Tell(Event),
     /// A request reaches the store.
@@ -51,6 +64,26 @@ enum Happening {
     TurnsEnded(Vec<(ShardId, Epoch)>),
     /// A fault begins.
     Fault,
+    /// A fault of more than one node begins.
+    ClusterFault,
+    /// A link is cut for so many microseconds; as part of something larger.
+    CutLink { from: links::End, to: links::End, span_us: u64 },
+    /// A process crashes; as part of something larger.
+    Crash,
+    /// A client makes a call.
+    ClientCalls,
+    /// A call reaches the machine of a node.
+    AtSocket(Call),
+    /// A call reaches a node.
+    Called(Call),
+    /// A request reaches the store of states.
+    AtStates { request: Request, what: AtStates, life: Option<Life> },
+    /// The store of states answers, or patience with it is at an end.
+    StatesSaid { request: Request, said: Said },
+    /// A turn that only looked is over.
+    TurnEnded { shard: ShardId, fence: Fence },
+    /// A client is answered.
+    ClientHears { call: Call, value: u64 },
     /// A crashed process starts again.
     Restart,
     /// A person puts an unreadable record back.
@@ -71,12 +104,22 @@ enum Part {
 impl Happening {
     fn part(&self) -> Part {
         match self {
-            Self::Tick | Self::Watch | Self::Tell(_) => Part::Agent,
+            Self::Tick | Self::Watch | Self::WatchBreaks | Self::Tell(_) => Part::Agent,
             Self::Beat { .. } | Self::BeatOverdue { .. } | Self::BeatAnswered { .. } => Part::Heart,
-            Self::TurnsEnded(_) => Part::Process,
+            Self::TurnsEnded(_)
+            | Self::Called(_)
+            | Self::StatesSaid { .. }
+            | Self::TurnEnded { .. } => Part::Process,
             Self::AtStore { .. }
             | Self::AtPort { .. }
             | Self::Fault
+            | Self::ClusterFault
+            | Self::CutLink { .. }
+            | Self::Crash
+            | Self::ClientCalls
+            | Self::AtSocket(_)
+            | Self::AtStates { .. }
+            | Self::ClientHears { .. }
             | Self::Restart
             | Self::Mend(_)
             | Self::Operate => Part::World,
@@ -98,12 +141,25 @@ pub(crate) struct World {
     pub(crate) faults: bool,
     pub(crate) counts: Counts,
     pub(crate) operators: Operators,
+    pub(crate) options: Options,
+    pub(crate) links: Links,
+    clients: Clients,
+    states: States,
     invariants: Invariants,
+    /// Something happened since the last look after which more may run somewhere.
+    more_may_run: bool,
+    /// Prints every event.
+    pub(crate) traced: bool,
 }
 
 impl World {
     /// A cluster whose nodes all start at once, without faults until `faults` is set.
     pub(crate) fn new(seed: u64, shape: Shape) -> Self {
+        Self::with(seed, shape, Options::plain())
+    }
+
+    /// As [`World::new`], with what was drawn for the run.
+    pub(crate) fn with(seed: u64, shape: Shape, options: Options) -> Self {
         let mut world = Self {
             seed,
             shape,
@@ -116,16 +172,26 @@ impl World {
             faults: false,
             counts: Counts::default(),
             operators: Operators::default(),
+            options,
+            links: Links::default(),
+            clients: Clients::default(),
+            states: States::default(),
             invariants: Invariants::default(),
+            more_may_run: false,
+            traced: false,
         };
         for place in 0..world.shape.profiles.len() {
-            let ppm = world.rng.i64(-20_000..20_000);
+            let ppm = world.draw_rate();
             let seed = world.rng.u64(..);
             let profile = world.shape.profiles[place].clone();
             world.nodes.push(Node::start(place, 0, ppm, seed, profile, &world.shape));
             world.boot(place);
         }
         world.after(0, SECOND, Happening::Operate);
+        world.after(0, 3 * SECOND, Happening::ClusterFault);
+        for _ in 0..world.options.clients {
+            world.after(0, SECOND, Happening::ClientCalls);
+        }
         world
     }
 
@@ -133,8 +199,7 @@ impl World {
         self.nodes[node].followed = self.store.log.len();
         self.nodes[node].pulse = self.nodes[node].clock(self.now_us);
         self.ask(node, AtStore::List);
-        self.after(node, 50 * MS, Happening::Tick);
-        self.after(node, 5 * MS, Happening::Watch);
+        self.after(node, TICK, Happening::Tick);
         let span = self.rng.u64(500 * MS..8000 * MS);
         self.after(node, span, Happening::Fault);
     }
@@ -159,12 +224,41 @@ impl World {
         self.now_us = end_us;
     }
 
+    /// A number that two runs share only if the same happened in both.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        use std::hash::Hasher;
+        let mut hasher = std::hash::DefaultHasher::new();
+        for entry in &self.store.log {
+            hasher.write(format!("{entry:?}").as_bytes());
+        }
+        hasher.write(format!("{:?} {} {:?}", self.counts, self.order, self.states).as_bytes());
+        hasher.finish()
+    }
+
+    /// Whether something that happens to so many in a thousand happens now.
+    fn in_thousand(&mut self, below: u32) -> bool {
+        self.faults && self.rng.u32(..1000) < below
+    }
+
+    fn draw_rate(&mut self) -> i64 {
+        let ppm = self.options.drift_ppm;
+        // The ends of the range are what matters.
+        match self.rng.u32(..4) {
+            0 => -ppm,
+            1 => ppm,
+            _ => self.rng.i64(-ppm..=ppm),
+        }
+    }
+
     /// Runs for a while.
     pub(crate) fn run_for(&mut self, span_us: u64) {
         self.run_until(self.now_us + span_us);
     }
 
     fn happen(&mut self, node: usize, start: u64, happening: Happening) {
+        if self.traced {
+            println!("{:>12} us node-{node} {happening:?}", self.now_us);
+        }
         let this = &self.nodes[node];
         let gone = this.start != start || !this.listens();
         let troubles = &this.troubles;
@@ -183,7 +277,8 @@ impl World {
             Happening::Tick => {
                 self.step(node, Event::Tick);
                 self.check_orders(node);
-                self.after(node, 50 * MS, Happening::Tick);
+                self.check_owned_or_moving(node);
+                self.after(node, TICK, Happening::Tick);
             }
             Happening::Beat { round } => self.beat(node, round),
             Happening::BeatOverdue { round } => self.beat_overdue(node, round),
@@ -191,17 +286,41 @@ impl World {
                 self.beat_answered(node, sent, incarnation, round, applied);
             }
             Happening::Watch => self.follow(node),
+            Happening::WatchBreaks => self.break_watch(node),
             Happening::Tell(event) => self.step(node, event),
             Happening::TurnsEnded(shards) => {
                 for (shard, _) in &shards {
-                    self.nodes[node].gates.remove(shard);
+                    self.nodes[node].close(*shard);
                 }
                 self.after(node, 0, Happening::Tell(Event::Drained { shards }));
             }
             Happening::AtStore { event, fate } => self.reached_store(node, start, event, &fate),
             Happening::AtPort { life, address } => self.reached_port(node, start, life, &address),
             Happening::Restart => self.restart(node),
-            Happening::Mend(key) => self.store.mend(&key),
+            Happening::Mend(key) => {
+                self.store.mend(&key);
+                self.wake_watchers();
+            }
+            Happening::ClusterFault => self.cluster_fault(),
+            Happening::CutLink { from, to, span_us } => {
+                self.links.cut(from, to, self.now_us + span_us);
+            }
+            Happening::Crash => {
+                if !gone {
+                    self.crash(node);
+                    let span = self.rng.u64(10 * MS..6 * SECOND);
+                    self.after(node, span, Happening::Restart);
+                }
+            }
+            Happening::ClientCalls => self.client_calls(),
+            Happening::AtSocket(call) => self.after(node, 0, Happening::Called(call)),
+            Happening::Called(call) => self.call_arrived(node, call),
+            Happening::AtStates { request, what, life } => {
+                self.reached_states(node, start, request, what, life);
+            }
+            Happening::StatesSaid { request, said } => self.states_said(node, request, &said),
+            Happening::TurnEnded { shard, fence } => self.end_turn(node, shard, fence),
+            Happening::ClientHears { call, value } => self.client_hears(&call, value),
             Happening::Operate => self.operate(),
             Happening::Fault => {
                 if !gone {
@@ -214,6 +333,6 @@ impl World {
     /// Ends the run with a message that names the seed.
     #[track_caller]
     fn violated(&self, what: &str) -> ! {
-        panic!("seed {} at {} ms: {what}", self.seed, self.now_us / MS);
+        panic!("seed {} at {} us: {what}", self.seed, self.now_us);
     }
 }

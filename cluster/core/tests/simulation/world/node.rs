@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use greenroom_core::record::NodeProfile;
-use greenroom_core::{Agent, Config, Epoch, Moment, NodeId, Now, Retry, ShardId, Timing};
+use greenroom_core::{Agent, Config, Epoch, Life, Moment, NodeId, Now, Retry, ShardId, Timing};
 
+use super::clients::Activation;
 use super::heart::Heart;
 use super::shape::Shape;
 
@@ -46,12 +47,20 @@ pub(crate) struct Node {
     pub(crate) troubles: Troubles,
     /// Parts per million by which its clock runs fast.
     pub(crate) clock_ppm: i64,
+    /// When that began, in real time and on its clock, both in microseconds.
+    clock_since: (u64, u64),
     pub(crate) gates: BTreeMap<ShardId, Epoch>,
+    pub(crate) routes: BTreeMap<ShardId, (Life, Epoch)>,
+    pub(crate) activations: BTreeMap<ShardId, Activation>,
+    /// How many activations there were in the process.
+    pub(crate) activated: u64,
     pub(crate) heart: Heart,
     /// When its agent's loop last went round, on its own clock.
     pub(crate) pulse: Moment,
     /// How far it has followed the store's log.
     pub(crate) followed: usize,
+    /// Whether it will look at the log soon.
+    pub(crate) follows: bool,
     pub(crate) stopped: bool,
 }
 
@@ -87,10 +96,15 @@ impl Node {
             up: true,
             troubles: Troubles::default(),
             clock_ppm,
+            clock_since: (0, 0),
             gates: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            activations: BTreeMap::new(),
+            activated: 0,
             heart: Heart::default(),
             pulse: Moment::default(),
             followed: 0,
+            follows: false,
             stopped: false,
         }
     }
@@ -102,9 +116,27 @@ impl Node {
 
     /// What its clock shows at a real time in microseconds.
     pub(crate) fn clock(&self, real_us: u64) -> Moment {
-        let drift = i128::from(real_us) * i128::from(self.clock_ppm) / 1_000_000;
-        let local_us = u64::try_from(i128::from(real_us) + drift).unwrap();
-        Moment(local_us * 1000)
+        let (real_since, local_since) = self.clock_since;
+        let span = (real_us - real_since) as i64;
+        let drift = span * self.clock_ppm / 1_000_000;
+        Moment((local_since + (span + drift) as u64) * 1000)
+    }
+
+    /// From now on its clock runs at another rate.
+    pub(crate) fn change_clock(&mut self, real_us: u64, ppm: i64) {
+        self.clock_since = (real_us, self.clock(real_us).0 / 1000);
+        self.clock_ppm = ppm;
+    }
+
+    /// The clock is the machine's, and goes on whatever the process does.
+    pub(crate) fn keeps_clock_of(&mut self, former: &Self) {
+        (self.clock_since, self.clock_ppm) = (former.clock_since, former.clock_ppm);
+    }
+
+    /// Nothing of the shard runs here any more.
+    pub(crate) fn close(&mut self, shard: ShardId) {
+        self.gates.remove(&shard);
+        self.activations.remove(&shard);
     }
 
     pub(crate) fn now(&self, real_us: u64) -> Now {

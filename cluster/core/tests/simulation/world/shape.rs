@@ -42,6 +42,8 @@ impl Shape {
     pub(crate) fn mixed(rng: &mut Rng) -> Self {
         let hosted: [&[&str]; 4] = [&["a", "b"], &["a", "b"], &["a"], &["b"]];
         let mut shape = Self::plain(hosted.len());
+        // Few enough for many runs, enough for several to each node.
+        shape.shards = rng.u32(6..=20);
         shape.policy.spread_zones = rng.u32(..4) == 0;
         for (place, kinds) in hosted.into_iter().enumerate() {
             let mut profile = profile(place, rng.u32(1..=3), kinds);

@@ -1,5 +1,8 @@
 //! A linearizable store of records, as etcd promises one.
 
+#[path = "invariants/epochs.rs"]
+mod epochs;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use greenroom_core::record::{Entry, Guard, Held, Key, Record, ShardRecord, Transaction, Write};
@@ -11,6 +14,8 @@ pub(crate) struct Store {
     pub(crate) held: BTreeMap<Key, Held>,
     /// Every change, in order.
     pub(crate) log: Vec<Entry>,
+    /// How many of those nobody can be told of any more.
+    pub(crate) compacted: usize,
     /// Keys whose records decode to nothing: their readers get no entry at all.
     pub(crate) unreadable: BTreeSet<Key>,
 }
@@ -57,7 +62,7 @@ impl Store {
         }
     }
 
-    fn holds(&self, guard: &Guard) -> bool {
+    pub(crate) fn holds(&self, guard: &Guard) -> bool {
         let held = self.held.get(guard.key());
         let revisions = held.map_or((0, 0), |held| (held.create_revision, held.mod_revision));
         guard.holds(revisions.0, revisions.1)
@@ -91,32 +96,6 @@ impl Store {
             self.log.push(self.entry(write.key()));
         }
         Outcome::Applied { revision: self.revision }
-    }
-
-    /// What no write may do, whoever decided it when.
-    fn check(&self, writer: &NodeId, write: &Write) {
-        let Write::Put(key @ Key::Shard(_), Record::Shard(new)) = write else { return };
-        let old = match self.held.get(key).map(|held| &held.record) {
-            Some(Record::Shard(old)) => old.clone(),
-            _ => ShardRecord::default(),
-        };
-        if new.owner != old.owner && new.owner.is_some() {
-            assert_eq!(new.epoch, old.epoch.next(), "{key:?}: an owner without a new epoch");
-            let free = old.owner.as_ref().is_none_or(|former| !self.alive(former));
-            assert!(free, "{key:?}: taken from {:?}, which is alive", old.owner);
-        } else if self.held.contains_key(&Key::Meta) {
-            // Before its birth a cluster may be given epochs to begin with.
-            assert_eq!(new.epoch, old.epoch, "{key:?}: a new epoch without an owner");
-        }
-        if new.target != old.target {
-            let leads = match self.held.get(&Key::Leader).map(|held| &held.record) {
-                Some(Record::Leader(leader)) => {
-                    leader.holder.as_ref().is_some_and(|holder| holder.node == *writer)
-                }
-                _ => false,
-            };
-            assert!(leads, "{key:?}: a target by {writer}, which does not lead");
-        }
     }
 
     pub(crate) fn alive(&self, life: &Life) -> bool {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use greenroom_core::planner::MoveReason;
-use greenroom_core::record::{Key, Record, ShardRecord, Write};
-use greenroom_core::{Effect, NodeId, Notice, ShardId};
+use greenroom_core::record::Key;
+use greenroom_core::{Decided, DecidedMove, Effect, NodeId, Notice, ShardId};
 
 use crate::world::World;
 
@@ -21,36 +21,38 @@ impl World {
         if rebalanced > 0 && view.rebalancing().held {
             self.violated("shards are moved for balance while an operator holds that");
         }
-        let mut targets: BTreeMap<ShardId, &ShardRecord> = BTreeMap::new();
         for effect in effects {
             let Effect::Commit { transaction, .. } = effect else { continue };
-            if !transaction.guards.iter().any(|guard| *guard.key() == Key::Leader) {
-                continue;
-            }
-            for write in &transaction.writes {
-                if let Write::Put(Key::Shard(shard), Record::Shard(record)) = write {
-                    targets.insert(*shard, record);
-                }
+            if transaction.guards.iter().any(|guard| *guard.key() == Key::Leader) {
+                self.check_pins(node, transaction);
             }
         }
+        // All that was planned, and not only what has been sent: some may wait for its turn.
+        let decision = self.nodes[node].agent.decisions().rev().find_map(|decision| {
+            if let Decided::Moves(moves) = &decision.what { Some(moves) } else { None }
+        });
+        let planned = decision.map_or(&[][..], Vec::as_slice);
+        let planned: BTreeMap<ShardId, &DecidedMove> =
+            planned.iter().map(|step| (step.shard, step)).collect();
         let (mut flights, mut begun) = (0, 0);
         let mut of_node: BTreeMap<&NodeId, (usize, bool)> = BTreeMap::new();
         for shard in self.shape.all_shards().take(view.shards().len()) {
-            let before = &view.shard(shard).record;
-            let after = targets.get(&shard).copied().unwrap_or(before);
-            let flies = |record: &ShardRecord| {
+            let record = &view.shard(shard).record;
+            let before = (record.target.as_ref(), &*record.reason);
+            let after = planned.get(&shard).map_or(before, |step| (Some(&step.to), step.reason));
+            let flies = |target: Option<&NodeId>| {
                 let (owner, _) = view.live_owner(shard)?;
-                let target = record.target.clone().filter(|to| view.member(to).is_some())?;
-                (owner.node != target).then_some(())
+                let target = target.filter(|to| view.member(to).is_some())?;
+                (owner.node != *target).then_some(())
             };
-            if flies(after).is_none() || !is_capped(after) {
+            if flies(after.0).is_none() || !is_capped(after.1) {
                 continue;
             }
-            let new = flies(before).is_none();
+            let new = flies(before.0).is_none();
             flights += 1;
             begun += usize::from(new);
             let from = view.live_owner(shard).map(|(owner, _)| &owner.node);
-            for end in [from, after.target.as_ref()].into_iter().flatten() {
+            for end in [from, after.0].into_iter().flatten() {
                 let (count, touched) = of_node.entry(end).or_default();
                 *count += 1;
                 *touched |= new;
@@ -64,17 +66,13 @@ impl World {
         }
         let over = of_node.iter().find(|(_, (count, new))| *new && *count > policy.node_moves_max);
         if let Some((node, (count, _))) = over {
-            let given: Vec<_> = targets
-                .iter()
-                .map(|(shard, record)| (shard, &record.target, &record.reason))
-                .collect();
-            self.violated(&format!("{node} takes part in {count} moves at a time: {given:?}"));
+            self.violated(&format!("{node} takes part in {count} moves at a time: {planned:?}"));
         }
     }
 }
 
 /// Whether the caps count a move for this reason.
-fn is_capped(record: &ShardRecord) -> bool {
+fn is_capped(reason: &str) -> bool {
     let capped = [MoveReason::Drain, MoveReason::Rebalance, MoveReason::Pin];
-    capped.iter().any(|reason| *record.reason == *reason.as_str())
+    capped.iter().any(|of| reason == of.as_str())
 }
