@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui-test check fix bench chaos setup
+.PHONY: help demo test ui-test check fix bench chaos sim models mutants setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,17 @@ chaos: ## break real clusters, one fault at a time, and judge them; ARGS="..." p
 	@scripts/setup test
 	cargo build --release -p greenroom-chaos
 	cargo run --release -p greenroom-chaos -- $(ARGS)
+
+sim: ## simulate thousands of clusters and their faults; RUNS=5000, SEED=7 replays one, FIRST=1
+	GREENROOM_SIM_RUNS=$(or $(RUNS),5000) GREENROOM_SIM_FIRST=$(or $(FIRST),1) GREENROOM_SIM_REPEATS=100 \
+	GREENROOM_SIM_SEED=$(SEED) GREENROOM_SIM_TRACE=$(if $(SEED),1) \
+	cargo test --release -p greenroom-core --test simulation -- --nocapture $(if $(SEED),the_invariants)
+
+models: ## search the models of the protocol further than the tests do
+	GREENROOM_MODELS=large cargo test --release -p greenroom-core --test models -- --nocapture --test-threads=1
+
+mutants: ## break the protocol in known ways and see which tests notice; ARGS="..." names some
+	cargo run -p greenroom-mutants -- $(ARGS)
 
 setup: ## install what building and testing need (Debian, Ubuntu)
 	@scripts/setup test

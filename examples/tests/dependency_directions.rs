@@ -38,6 +38,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Breaks nodes and etcd from outside, and judges by what stands in etcd.
     ("greenroom-chaos", &["greenroom", "greenroom-cluster"]),
+    // Breaks the sources of the others, in a copy, and runs their tests.
+    ("greenroom-mutants", &[]),
 ];
 
 /// What the core may depend on at all: it decides, and does nothing else.

@@ -16,6 +16,9 @@ const REST_UNTIL: u64 = 150 * SECOND;
 const FAULTS_MIN: u64 = 20;
 const CALLS_MIN: u64 = 100;
 
+/// After so many failures there is enough to look at.
+const FAILED_MAX: usize = 10;
+
 /// What a run was like.
 pub(crate) struct Report {
     pub(crate) options: Options,
@@ -72,6 +75,9 @@ pub(crate) fn run_all(seeds: &[u64]) -> Summary {
     let began = Instant::now();
     let work = || {
         while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+            if summary.lock().expect("nothing panics under it").failed.len() >= FAILED_MAX {
+                return;
+            }
             let result = catch_unwind(AssertUnwindSafe(|| run(seed, false)));
             summary.lock().expect("nothing panics under it").add(seed, result.ok().as_ref());
         }

@@ -1,0 +1,90 @@
+//! The layers of tests that may notice a mutant, each a command.
+
+use std::path::Path;
+use std::process::Command;
+
+/// How many seeds of the simulation a mutant must survive to survive.
+const SEEDS: &str = "300";
+
+/// Tests that are run together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Layer {
+    /// One agent with odd answers.
+    Agent,
+    /// A scripted world for each failure class.
+    Failures,
+    /// Random faults in a simulated cluster.
+    Simulation,
+    /// The model of liveness and claim, and that of leaders and migration.
+    Models,
+    /// The rules and properties of the planner.
+    Planner,
+    /// Tests beside the core's code.
+    Core,
+    /// Tests beside the code of the driver, the heart and the stores.
+    Cluster,
+    /// The gate's promises.
+    Gate,
+}
+
+/// What a layer says of a mutant.
+pub(crate) enum Verdict {
+    Passes,
+    /// The first test that failed.
+    Fails(String),
+}
+
+impl Layer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Failures => "failures",
+            Self::Simulation => "simulation",
+            Self::Models => "models",
+            Self::Planner => "planner",
+            Self::Core => "core",
+            Self::Cluster => "cluster",
+            Self::Gate => "gate",
+        }
+    }
+
+    /// What is given to `cargo test`.
+    pub(crate) fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Agent => &["-p", "greenroom-core", "--test", "agent"],
+            Self::Failures => &["-p", "greenroom-core", "--test", "failures"],
+            Self::Simulation => &["-p", "greenroom-core", "--test", "simulation", "the_invariants"],
+            Self::Models => &["-p", "greenroom-core", "--test", "models"],
+            Self::Planner => &["-p", "greenroom-core", "--test", "planner"],
+            Self::Core => &["-p", "greenroom-core", "--lib"],
+            Self::Cluster => &["-p", "greenroom-cluster", "--lib"],
+            Self::Gate => &["-p", "greenroom-shardlock", "--tests"],
+        }
+    }
+
+    /// Runs the layer in a workspace.
+    pub(crate) fn run(self, workspace: &Path) -> Result<Verdict, String> {
+        let mut command = Command::new("cargo");
+        command.arg("test").args(self.arguments()).arg("--quiet").current_dir(workspace);
+        command.env("GREENROOM_SIM_RUNS", SEEDS).env("RUST_BACKTRACE", "0");
+        let output = command.output().map_err(|error| format!("can't run cargo: {error}"))?;
+        if output.status.success() {
+            return Ok(Verdict::Passes);
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        match failed(&text) {
+            Some(test) => Ok(Verdict::Fails(test)),
+            None => {
+                let errors = String::from_utf8_lossy(&output.stderr);
+                Err(format!("{}: no test failed, but the command did:\n{errors}", self.name()))
+            }
+        }
+    }
+}
+
+/// The first test that a run names as failed, and of the simulation what was violated.
+fn failed(text: &str) -> Option<String> {
+    let (_, after) = text.rsplit_once("\nfailures:\n")?;
+    let test = after.lines().map(str::trim).find(|line| !line.is_empty())?;
+    Some(test.to_owned())
+}
