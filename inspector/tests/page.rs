@@ -158,7 +158,7 @@ fn a_node_that_is_not_there_is_told_to_whoever_asks_and_whoever_looks() {
     assert_eq!(get(page, "/api/status").refusal(), (502, "unreachable".to_owned()));
     let pin = json!({"shards": ["0"], "to": null});
     assert_eq!(order(page, "pin", &pin, &[]).refusal(), (502, "unreachable".to_owned()));
-    let (name, trouble) = Events::open(page).ok().expect("a stream").next();
+    let (name, trouble) = Events::open(page).unwrap_or_else(|status| panic!("{status}")).next();
     assert_eq!((name.as_str(), &trouble["since_ms"]), ("trouble", &Value::Null));
     let error = trouble["error"].as_str().expect("a reason");
     assert!(error.starts_with("cannot connect to 127.0.0.1:1: "), "{error}");

@@ -123,6 +123,8 @@ impl Stage {
     }
 
     async fn picture(&self, name: &str) {
+        // What has just changed shines for a moment.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let image = self.browser.screenshot().await;
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
         let mut folders = vec![Path::new(env!("CARGO_TARGET_TMPDIR")).join("page")];
