@@ -51,7 +51,7 @@ fn context_of<R: Address>(key: &str, request: Option<Arc<RequestContext>>) -> Co
 }
 
 /// An actor without a node.
-struct Homeless(ActorId);
+pub(crate) struct Homeless(pub(crate) ActorId);
 
 impl Home for Homeless {
     fn id(&self) -> &ActorId {

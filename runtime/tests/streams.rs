@@ -311,6 +311,19 @@ async fn the_actor_goes_on_while_its_streams_are_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_deadline_of_the_call_is_none_of_its_items() {
+    let (host, caller) = pair(feeds()).await;
+    for (node, side) in [(&host, "here"), (&caller, "there")] {
+        let feed = at(node, &format!("patient {side}"));
+        let call = feed.follow().timeout(Duration::from_millis(300));
+        let mut items = within("a call", call).await.expect("a stream");
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert_eq!(within("a word", feed.say("late".into())).await, Ok(1));
+        assert_eq!(next(&mut items).await, Some(Ok("late".into())));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_turn_reads_the_stream_of_another_actor() {
     let (_host, caller) = pair(feeds()).await;
     let sum = within("a sum", at(&caller, "reader").sum("read".into(), 1000)).await;
@@ -360,6 +373,10 @@ async fn a_move_interrupts_streams_and_is_not_held_up_by_them() {
             let failure = next(&mut items).await.expect("a failure").expect_err("it is cut");
             expect_failure(failure, FailureCode::Interrupted, true);
             assert!(next(&mut items).await.is_none());
+            // Before anybody reads on: its owner does not wait for that.
+            if feed.key().ends_with("there") {
+                until("the end of a stream that waits for room", || is_dropped(feed.key())).await;
+            }
             let (_, end) = rest(idle).await;
             expect_failure(end.expect("it is cut"), FailureCode::Interrupted, true);
             // Who asks again is served by the new owner.
@@ -475,6 +492,20 @@ async fn large_items_and_small_calls_share_a_link() {
     assert_eq!(calls, 40);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_given_up_in_the_middle_of_an_item_leave_the_link_as_it_was() {
+    let (_host, caller) = pair(feeds()).await;
+    let mut witness = within("a call", at(&caller, "witness").follow()).await.expect("a stream");
+    // More than a peer may leave unfinished.
+    for number in 0..40 {
+        let feed = at(&caller, &format!("half {number}"));
+        let mut items = within("a call", feed.count(u64::MAX, 1_000_000)).await.expect("a stream");
+        assert!(next(&mut items).await.is_some_and(|item| item.is_ok()));
+    }
+    assert_eq!(within("a word", at(&caller, "witness").say("whole".into())).await, Ok(1));
+    assert_eq!(next(&mut witness).await, Some(Ok("whole".into())));
+}
+
 /// The body of a chunked answer, and its head in lower case.
 fn chunked(answer: &str) -> (String, String) {
     let (head, mut rest) = answer.split_once("\r\n\r\n").expect("HTTP");
@@ -520,10 +551,12 @@ async fn over_http_a_stream_is_lines_or_events_and_says_how_it_ended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_http_stream_counts_as_served_and_does_not_hold_up_the_stop() {
     let store = MemoryStore::new();
-    let mut config = config(&store, "alone", Pace::Calm);
+    let mut config = config(&store.handle(), "alone", Pace::Calm);
     config.http_listen = Some("127.0.0.1:0".into());
     config.gateway.calls_max = 1;
-    let node = start(config, [feeds()]).await;
+    // The actor lives elsewhere, and goes on when the gateway stops.
+    let _host = join(&store, "host", Pace::Calm, feeds()).await;
+    let node = start(config, []).await;
     within("joining", node.ready()).await.expect("the node becomes ready");
     let gateway = node.http_address().expect("it has a gateway");
     let reading = tokio::spawn(async move {

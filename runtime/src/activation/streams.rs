@@ -207,3 +207,69 @@ fn panicked(home: &dyn Home) -> Failure {
     let message = format!("the stream of {} panicked", home.id());
     Failure::new(FailureCode::Panicked, message).that_may_have_run()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use greenroom_core::ActorId;
+
+    use super::*;
+    use crate::overload::Crowd;
+    use crate::testing::Homeless;
+
+    /// Of a stream in a shard whose gate is open under epoch 2, on a node without the right to run.
+    fn tenure(epoch: u64) -> Tenure {
+        let gates = Arc::new(Gates::new(1));
+        gates.open(0, 2).expect("it is closed");
+        let id = ActorId::new("kind", "key").expect("a good name");
+        Tenure {
+            home: Arc::new(Homeless(id)),
+            cell: 0,
+            streams: Arc::default(),
+            gates,
+            right: Arc::default(),
+            runtime: Handle::current(),
+            shard: 0,
+            epoch,
+            ended: Some(Box::pin(std::future::pending())),
+            _place: Arc::<Crowd>::default().enter(),
+        }
+    }
+
+    fn refusal(tenure: &mut Tenure) -> FailureCode {
+        let mut cx = Context::from_waker(Waker::noop());
+        let polled =
+            tenure.poll::<()>(&mut cx, |_| panic!("an author's stream is polled that may not be"));
+        match polled {
+            Poll::Ready(Some(Err(failure))) => failure.code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_open_gate_is_not_enough_without_the_right_to_run() {
+        assert_eq!(refusal(&mut tenure(2)), FailureCode::Fenced);
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_was_opened_again_is_none_of_an_older_stream() {
+        assert_eq!(refusal(&mut tenure(1)), FailureCode::Interrupted);
+    }
+
+    #[test]
+    fn an_actor_has_streams_until_the_last_one_leaves_or_its_activation_ends() {
+        let streams = Streams::default();
+        let (first, second, other) = (streams.join(1), streams.join(1), streams.join(2));
+        drop(first);
+        streams.leave(1);
+        assert!(streams.has(1) && streams.has(2) && !streams.has(3));
+        assert!(second.has_changed().is_ok());
+        streams.end(1);
+        assert!(!streams.has(1) && second.has_changed().is_err() && other.has_changed().is_ok());
+        drop((second, other));
+        streams.leave(1);
+        streams.leave(2);
+        assert!(!streams.has(2));
+    }
+}
