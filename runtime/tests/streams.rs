@@ -498,9 +498,17 @@ async fn streams_given_up_in_the_middle_of_an_item_leave_the_link_as_it_was() {
     let mut witness = within("a call", at(&caller, "witness").follow()).await.expect("a stream");
     // More than a peer may leave unfinished.
     for number in 0..40 {
-        let feed = at(&caller, &format!("half {number}"));
+        let key = format!("half {number}");
+        let feed = at(&caller, &key);
         let mut items = within("a call", feed.count(u64::MAX, 1_000_000)).await.expect("a stream");
         assert!(next(&mut items).await.is_some_and(|item| item.is_ok()));
+        // Some of the next one is on its way, or about to be.
+        within("the next item", async {
+            while produced(&key) < 2 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
     assert_eq!(within("a word", at(&caller, "witness").say("whole".into())).await, Ok(1));
     assert_eq!(next(&mut witness).await, Some(Ok("whole".into())));
