@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui-test check fix bench chaos sim models mutants setup
+.PHONY: help demo test ui-test check fix bench chaos sim models mutants roll setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,11 @@ models: ## search the models of the protocol further than the tests do
 
 mutants: ## break the protocol in known ways and see which tests notice; ARGS="..." names some
 	cargo run -p greenroom-mutants -- $(ARGS)
+
+roll: ## roll the nodes of k8s/ as local processes under load; ARGS="..." passes options
+	@scripts/setup test
+	cargo build --release -p greenroom-examples -p greenroom-k8s
+	cargo run --release -p greenroom-k8s --bin roll -- $(ARGS)
 
 setup: ## install what building and testing need (Debian, Ubuntu)
 	@scripts/setup test

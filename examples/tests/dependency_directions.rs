@@ -40,6 +40,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("greenroom-chaos", &["greenroom", "greenroom-cluster"]),
     // Breaks the sources of the others, in a copy, and runs their tests.
     ("greenroom-mutants", &[]),
+    // Knows nodes from outside: by their variables, ports and signals.
+    ("greenroom-k8s", &[]),
 ];
 
 /// What the core may depend on at all: it decides, and does nothing else.
