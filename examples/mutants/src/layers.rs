@@ -30,7 +30,7 @@ pub(crate) enum Layer {
 /// What a layer says of a mutant.
 pub(crate) enum Verdict {
     Passes,
-    /// The first test that failed.
+    /// The first test that failed, or the invariant of the simulation.
     Fails(String),
 }
 
@@ -74,7 +74,8 @@ impl Layer {
             return Ok(Verdict::Passes);
         }
         let text = String::from_utf8_lossy(&output.stdout);
-        match failed(&text) {
+        let broken = (self == Self::Simulation).then(|| invariant(&text)).flatten();
+        match broken.or_else(|| failed(&text)) {
             Some(test) => Ok(Verdict::Fails(test)),
             None => {
                 let errors = String::from_utf8_lossy(&output.stderr);
@@ -84,7 +85,15 @@ impl Layer {
     }
 }
 
-/// The first test that a run names as failed, and of the simulation what was violated.
+/// The invariant of the simulation that was violated first: a file each.
+fn invariant(text: &str) -> Option<String> {
+    let (_, place) = text.split_once("panicked at cluster/core/tests/simulation/")?;
+    let (file, _) = place.split_once(".rs:")?;
+    let name = file.rsplit('/').next()?;
+    Some(name.to_owned())
+}
+
+/// The first test that a run names as failed.
 fn failed(text: &str) -> Option<String> {
     let (_, after) = text.rsplit_once("\nfailures:\n")?;
     let test = after.lines().map(str::trim).find(|line| !line.is_empty())?;

@@ -62,15 +62,6 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         layers: PROTOCOL,
     },
     Mutant {
-        name: "silence_through_lost_watch",
-        class: "C10",
-        what: "stopwatches go on while the watch is lost",
-        file: "cluster/core/src/agent/mod.rs",
-        old: "                self.silence.restart();\n",
-        new: "",
-        layers: PROTOCOL,
-    },
-    Mutant {
         name: "burial_without_silence_guard",
         class: "C10",
         what: "a burial does not compare the heartbeat's revision",
@@ -136,7 +127,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "any_incarnation",
         class: "C20",
-        what: "guards compare that a node is alive, and not that it is this life",
+        what: "guards of a writer's own life compare that a node is alive, and not that it is this life",
         file: "cluster/core/src/record.rs",
         old: "Self::CreateRevision(Key::Heartbeat(life.node.clone()), life.incarnation.0)",
         new: "Self::CreateRevisionNot(Key::Heartbeat(life.node.clone()), 0)",
@@ -334,10 +325,19 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "gate_takes_any_epoch",
         class: "C21",
-        what: "a gate lets calls of another epoch in",
+        what: "an open gate lets calls of another epoch in",
+        file: "shardlock/src/gate.rs",
+        old: "                && asked != current\n",
+        new: "                && asked != current && asked == u64::MAX\n",
+        layers: &[Layer::Gate],
+    },
+    Mutant {
+        name: "gate_admits_waiters_of_any_epoch",
+        class: "C21",
+        what: "who waited for another epoch is let in",
         file: "shardlock/src/desk.rs",
-        old: "asked.is_none_or(|asked| asked == epoch);",
-        new: "asked.is_none_or(|asked| asked == epoch || asked < u64::MAX);",
+        old: "Some(asked) if asked != epoch => Err",
+        new: "Some(asked) if asked != epoch && asked == u64::MAX => Err",
         layers: &[Layer::Gate],
     },
     Mutant {

@@ -15,7 +15,8 @@ pub(crate) fn write(outcomes: &[Outcome]) -> io::Result<()> {
     let mut text = format!(
         "# Mutants of the ownership protocol\n\n`make mutants` wrote this page. Each mutant is one \
          deliberate breakage (`examples/mutants/src/list.rs`); the layers that may\nnotice are asked \
-         one after the other (agent, failures, simulation, …), and the first that does is named.\n\n\
+         one after the other (agent, failures, simulation, …), and the first that does is named, with the\n\
+         test or, of the simulation, the invariant.\n\n\
          {noticed} of {} are noticed.\n\n| mutant | class | what is broken | layer | test | s |\n\
          |---|---|---|---|---|---|\n",
         outcomes.len()

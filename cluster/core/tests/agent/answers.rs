@@ -1,7 +1,7 @@
 //! What it does when an answer is lost, late or odd.
 
 use greenroom_core::record::{HeartbeatRecord, Key, Record};
-use greenroom_core::{Epoch, Event, Outcome};
+use greenroom_core::{Epoch, Event, Notice, Outcome};
 
 use crate::support::{Bench, SHARD, name, writes};
 
@@ -86,6 +86,53 @@ fn a_gate_stays_shut_while_a_release_of_before_may_still_be_applied() {
     bench.pass(2000, |_| false);
     assert_eq!(bench.agent.serving().count(), 1, "it takes it again");
     assert_eq!(bench.agent.view().shard(SHARD).record.epoch, Epoch(2), "as a new owner");
+}
+
+#[test]
+fn what_became_of_a_write_without_an_answer_is_read_and_not_found_out_by_a_conflict() {
+    let mut bench = Bench::new();
+    bench.led_by("b");
+    bench.snapshot();
+    let shard = Key::Shard(SHARD);
+    let given = bench.retarget("b", "a");
+    let sent = bench.tell(Event::Changes { entries: vec![given] }, writes(&shard));
+    let [(request, claim)] = &sent[..] else { panic!("one claim: {sent:?}") };
+    bench.store.commit(&name("a"), claim);
+    let lost = Event::Committed { request: *request, outcome: Outcome::Ambiguous };
+    bench.tell(lost, |_| false);
+    bench.pass(2000, |_| false);
+    assert_eq!(bench.agent.serving().count(), 1, "it has been claimed");
+    let conflict = bench.notices.iter().find(|notice| matches!(notice, Notice::Conflict { .. }));
+    assert_eq!(conflict, None);
+}
+
+#[test]
+fn a_shard_is_let_be_while_a_write_of_it_is_under_way() {
+    let mut bench = Bench::new();
+    bench.led_by("b");
+    bench.snapshot();
+    let shard = Key::Shard(SHARD);
+    let given = bench.retarget("b", "a");
+    let sent = bench.tell(Event::Changes { entries: vec![given] }, writes(&shard));
+    assert_eq!(sent.len(), 1, "one claim: {sent:?}");
+    let again = bench.retarget("b", "a");
+    let sent = bench.tell(Event::Changes { entries: vec![again] }, writes(&shard));
+    assert!(sent.is_empty(), "the answer to the first will tell: {sent:?}");
+}
+
+#[test]
+fn a_list_tells_also_what_is_gone() {
+    let mut bench = Bench::new();
+    bench.snapshot();
+    let (life, entries) = bench.join("b");
+    bench.tell(Event::Changes { entries }, |_| false);
+    assert!(bench.agent.view().member(&life.node).is_some());
+    // Removed by hand, so that no record says of it that it is dead.
+    bench.tell(Event::WatchLost, |_| false);
+    bench.delete("c", &Key::Heartbeat(life.node.clone()));
+    bench.snapshot();
+    assert!(bench.agent.view().heartbeat(&life.node).is_none());
+    assert!(bench.agent.view().member(&life.node).is_none(), "it is in nobody's plans any more");
 }
 
 #[test]

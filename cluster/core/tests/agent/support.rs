@@ -6,7 +6,7 @@ use greenroom_core::record::{
     ShardRecord, Transaction, Write,
 };
 use greenroom_core::{
-    Agent, Config, Effect, Event, Incarnation, Life, Moment, NodeId, Now, OrderId, Outcome,
+    Agent, Config, Effect, Event, Incarnation, Life, Moment, NodeId, Notice, Now, OrderId, Outcome,
     Refusal, RequestId, Restore, Retry, ShardId, Term, Timing,
 };
 use std::collections::BTreeMap;
@@ -22,6 +22,8 @@ pub(crate) struct Bench {
     pub(crate) now_ms: u64,
     /// What became of orders.
     pub(crate) answers: Vec<(OrderId, Result<(), Refusal>)>,
+    /// What it told.
+    pub(crate) notices: Vec<Notice>,
 }
 
 /// A transaction that was sent and not yet answered.
@@ -73,7 +75,13 @@ impl Bench {
             transactions_in_flight_max: 8,
             seed: 7,
         });
-        Self { agent, store: Store::default(), now_ms: 1000, answers: Vec::new() }
+        Self {
+            agent,
+            store: Store::default(),
+            now_ms: 1000,
+            answers: Vec::new(),
+            notices: Vec::new(),
+        }
     }
 
     /// Tells an event and answers all that the agent asks, except for transactions that are to be
@@ -104,6 +112,7 @@ impl Bench {
                         events.push(Event::HeartbeatAcknowledged { incarnation });
                     }
                     Effect::Answer { id, result } => self.answers.push((id, result)),
+                    Effect::Tell(notice) => self.notices.push(notice),
                     _ => {}
                 }
             }

@@ -65,6 +65,20 @@ fn c15_a_node_that_never_claims_keeps_no_shard_for_longer_than_the_timeout() {
 }
 
 #[test]
+fn c15_a_shard_pinned_to_a_node_that_never_claims_is_served_elsewhere_meanwhile() {
+    let mut world = at_rest(9, 3);
+    let (leads, unable) = (leader(&world), follower(&world));
+    world.nodes[unable].troubles.unable = u64::MAX;
+    let (shards, to) = (owned_by(&world, leads), name(&world, unable));
+    world.order(leads, Order::Pin { shards, node: Some(to) });
+    let released = run_until(&mut world, 5 * SECOND, |world| unowned(world) > 0);
+    assert!(released.is_some(), "its owner hands it over");
+    let bound = 2 * TIMEOUT + SECOND;
+    let whole = run_until(&mut world, bound, |world| unowned(world) == 0);
+    assert!(whole.is_some(), "{} shards wait for the node of their pin", unowned(&world));
+}
+
+#[test]
 fn c19_a_release_and_a_pin_that_race_with_the_leader_leave_whole_records() {
     for seed in 1..=10 {
         let mut world = at_rest(seed, 3);

@@ -1,4 +1,5 @@
-//! Epochs only grow, by one with each owner, and a shard is taken from nobody who is alive; nobody but
+//! Epochs only grow, by one with each owner, and a shard is taken from nobody who is alive and
+//! given to nobody who is dead; nobody but
 //! who leads writes targets.
 
 use greenroom_core::NodeId;
@@ -18,6 +19,8 @@ impl Store {
             assert_eq!(new.epoch, old.epoch.next(), "{key:?}: an owner without a new epoch");
             let free = old.owner.as_ref().is_none_or(|former| !self.alive(former));
             assert!(free, "{key:?}: taken from {:?}, which is alive", old.owner);
+            let lives = new.owner.as_ref().is_some_and(|owner| self.alive(owner));
+            assert!(lives, "{key:?}: given to {:?}, whose life is over", new.owner);
         } else if self.held.contains_key(&Key::Meta) {
             // Before its birth a cluster may be given epochs to begin with.
             assert_eq!(new.epoch, old.epoch, "{key:?}: a new epoch without an owner");
