@@ -7,6 +7,7 @@ mod cluster;
 mod member;
 
 pub use self::cluster::EtcdCluster;
+pub use self::member::EtcdTlsFiles;
 use self::member::{Member, compact};
 
 /// How many sets of ports to try, since another process may take a free port before etcd does.
@@ -26,8 +27,21 @@ impl EtcdServer {
     /// If etcd is not installed or doesn't become healthy.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_member(|| Member::new("default"))
+    }
+
+    /// Starts a server that speaks TLS with its clients, and waits until it is healthy.
+    ///
+    /// # Panics
+    /// If etcd is not installed or doesn't become healthy.
+    #[must_use]
+    pub fn start_with_tls(files: &EtcdTlsFiles) -> Self {
+        Self::start_member(|| Member::with_tls("default", files.clone()))
+    }
+
+    fn start_member(member: impl Fn() -> Member) -> Self {
         for _ in 0..START_ATTEMPTS_MAX {
-            let mut server = Self { member: Member::new("default") };
+            let mut server = Self { member: member() };
             server.spawn();
             if server.member.becomes_healthy() {
                 return server;
@@ -36,7 +50,7 @@ impl EtcdServer {
         panic!("etcd didn't get a port of its own in {START_ATTEMPTS_MAX} attempts");
     }
 
-    /// The address for clients, such as `http://127.0.0.1:2379`.
+    /// The address for clients, such as `http://127.0.0.1:2379`; with `https` over TLS.
     #[must_use]
     pub fn endpoint(&self) -> String {
         self.member.endpoint()

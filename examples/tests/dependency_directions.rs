@@ -10,6 +10,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("greenroom-core", &[]),
     ("greenroom-proto", &[]),
+    ("greenroom-settings", &[]),
     ("greenroom-macros", &[]),
     ("greenroom-shardlock", &[]),
     ("greenroom-cluster", &["greenroom-core", "greenroom-proto", "greenroom-shardlock"]),
@@ -20,10 +21,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "greenroom-core",
             "greenroom-macros",
             "greenroom-proto",
+            "greenroom-settings",
             "greenroom-shardlock",
         ],
     ),
-    ("greenroom-inspector", &["greenroom-proto"]),
+    ("greenroom-inspector", &["greenroom-proto", "greenroom-settings"]),
     ("greenroom-examples", &["greenroom", "greenroom-inspector"]),
     // Measures the gate alone, and the store and the nodes from outside, and needs a real etcd to do it.
     (

@@ -10,15 +10,12 @@ use std::time::Duration;
 
 use greenroom_cluster::StoreConfig;
 use greenroom_core::planner::{Policy, Strategy};
-use greenroom_core::{
-    CLOCK_DRIFT_PPM_DEFAULT, CLOCK_DRIFT_PPM_MAX, Labels, NodeId, Retry, SHARD_COUNT_DEFAULT,
-    SHARD_COUNT_MAX, Timing,
-};
+use greenroom_core::{CLOCK_DRIFT_PPM_DEFAULT, Labels, NodeId, Retry, SHARD_COUNT_DEFAULT, Timing};
+use greenroom_settings::Value;
 
 use crate::gateway::GatewayLimits;
 use crate::router::CallLimits;
 pub use token::Token;
-use variables::Variables;
 
 /// The configuration of a node.
 #[derive(Clone, Debug)]
@@ -39,7 +36,8 @@ pub struct Config {
     /// `GREENROOM_HTTP_ADVERTISE`: the `host:port` of the gateway that operators are told.
     pub http_advertise: Option<String>,
     /// `GREENROOM_ETCD_ENDPOINTS`, separated by commas, with `GREENROOM_ETCD_USER` and
-    /// `GREENROOM_ETCD_PASSWORD`; an embedded store for this process alone unless set.
+    /// `GREENROOM_ETCD_PASSWORD`, and over TLS `GREENROOM_ETCD_CA_FILE`, `GREENROOM_ETCD_CERT_FILE` and
+    /// `GREENROOM_ETCD_KEY_FILE`; an embedded store for this process alone unless set.
     pub store: StoreConfig,
     /// `GREENROOM_SHARDS`: number of shards, `1..=65536`; fixed at the cluster's birth; 8192.
     pub shards: u32,
@@ -146,10 +144,6 @@ impl std::error::Error for ConfigError {}
 
 /// Most actors that may ever be allowed in a node's memory.
 pub(crate) const ACTIVATIONS_MAX_MAX: usize = 1_000_000_000;
-/// A process takes so much before it has any actors.
-const MEMORY_SHED_BYTES_MIN: u64 = 16 << 20;
-const HOUR: Duration = Duration::from_secs(3600);
-const MILLI: Duration = Duration::from_millis(1);
 
 impl Config {
     /// Reads the `GREENROOM_*` variables of this process.
@@ -177,11 +171,7 @@ impl Config {
         let host = host.map_or_else(host_name, |(_, value)| value.clone());
         let ours = variables.into_iter().filter(|(name, _)| name.starts_with("GREENROOM_"));
         let ours: Vec<(String, String)> = ours.collect();
-        variables::warn_of_unknown(&ours);
-        let variables: Variables = envy::prefixed("GREENROOM_")
-            .from_iter(ours)
-            .map_err(|error| ConfigError { complaints: vec![error.to_string()] })?;
-        variables.read(&host)
+        variables::read(ours, &host)
     }
 
     /// A node with a store that is given, on free ports of loopback, with a name of its own.
@@ -230,58 +220,76 @@ impl Config {
         }
     }
 
-    /// Checks every range, whether the values came from variables or by hand.
+    /// Checks everything, whether the values came from variables or by hand.
     pub(crate) fn checked(self) -> Result<Self, ConfigError> {
         let mut complaints = Vec::new();
-        check_addresses(&self, &mut complaints);
-        let mut range = |name: &str, value: u64, low: u64, high: u64| {
-            if !(low..=high).contains(&value) {
-                complaints.push(format!("{name} must be {low} to {high}, got {value}"));
-            }
+        self.check_ranges(&mut complaints);
+        self.check_together(&mut complaints);
+        if complaints.is_empty() { Ok(self) } else { Err(ConfigError { complaints }) }
+    }
+
+    /// Checks each value alone, by the table of settings.
+    fn check_ranges(&self, complaints: &mut Vec<String>) {
+        check_addresses(self, complaints);
+        let mut check = |name: &str, value: Value| {
+            let setting = greenroom_settings::find(name).expect("the table has every setting");
+            complaints.extend(setting.check(value).err());
         };
-        range("GREENROOM_SHARDS", self.shards.into(), 1, SHARD_COUNT_MAX.into());
-        let drift = self.clock_drift_ppm;
-        range("GREENROOM_CLOCK_DRIFT_PPM", drift.into(), 1, CLOCK_DRIFT_PPM_MAX.into());
-        range("GREENROOM_PEER_STREAMS", self.peer_streams.into(), 1, 64);
-        range("GREENROOM_NODE_WEIGHT", self.weight.into(), 1, 1000);
-        range("GREENROOM_REBALANCE_BATCH", self.rebalance_batch as u64, 1, SHARD_COUNT_MAX.into());
-        let node_batch = self.rebalance_node_batch as u64;
-        range("GREENROOM_REBALANCE_NODE_BATCH", node_batch, 1, SHARD_COUNT_MAX.into());
-        range("GREENROOM_MOVE_GAIN_PERMILLE", self.move_gain_permille.into(), 0, 1000);
-        let permille = self.imbalance_threshold_permille;
-        range("GREENROOM_IMBALANCE_THRESHOLD_PERMILLE", permille.into(), 0, 1000);
-        let CallLimits { calls_in_flight_max, calls_per_peer_max, payload_bytes_max, .. } =
-            self.limits;
-        range("GREENROOM_CALLS_IN_FLIGHT_MAX", calls_in_flight_max as u64, 1, 10_000_000);
-        range("GREENROOM_CALLS_PER_PEER_MAX", calls_per_peer_max as u64, 1, 10_000_000);
-        range("GREENROOM_PAYLOAD_BYTES_MAX", payload_bytes_max as u64, 1024, 1 << 30);
-        range("GREENROOM_RETRY_PERCENT", self.limits.retry_percent.into(), 0, 100);
-        range("GREENROOM_RETRIES_PER_SECOND_MIN", self.limits.retries_per_s_min.into(), 0, 10_000);
-        range("GREENROOM_GATEWAY_CALLS_MAX", self.gateway.calls_max as u64, 1, 1_000_000);
-        let activations_max = self.activations_max as u64;
-        range("GREENROOM_ACTIVATIONS_MAX", activations_max, 1, ACTIVATIONS_MAX_MAX as u64);
+        let CallLimits { calls_in_flight_max, calls_per_peer_max, .. } = self.limits;
+        let gateway = &self.gateway;
+        let rates = [
+            ("GREENROOM_GATEWAY_BURST", gateway.rate),
+            ("GREENROOM_GATEWAY_CLIENT_BURST", gateway.client_rate),
+        ];
+        let bursts = rates.map(|(name, rate)| (name, rate.map_or(1, |rate| rate.burst.into())));
+        let numbers: [(&str, u64); _] = [
+            ("GREENROOM_SHARDS", self.shards.into()),
+            ("GREENROOM_CLOCK_DRIFT_PPM", self.clock_drift_ppm.into()),
+            ("GREENROOM_PEER_STREAMS", self.peer_streams.into()),
+            ("GREENROOM_NODE_WEIGHT", self.weight.into()),
+            ("GREENROOM_REBALANCE_BATCH", self.rebalance_batch as u64),
+            ("GREENROOM_REBALANCE_NODE_BATCH", self.rebalance_node_batch as u64),
+            ("GREENROOM_MOVE_GAIN_PERMILLE", self.move_gain_permille.into()),
+            ("GREENROOM_IMBALANCE_THRESHOLD_PERMILLE", self.imbalance_threshold_permille.into()),
+            ("GREENROOM_CALLS_IN_FLIGHT_MAX", calls_in_flight_max as u64),
+            ("GREENROOM_CALLS_PER_PEER_MAX", calls_per_peer_max as u64),
+            ("GREENROOM_RETRY_PERCENT", self.limits.retry_percent.into()),
+            ("GREENROOM_RETRIES_PER_SECOND_MIN", self.limits.retries_per_s_min.into()),
+            ("GREENROOM_GATEWAY_CALLS_MAX", gateway.calls_max as u64),
+            ("GREENROOM_ACTIVATIONS_MAX", self.activations_max as u64),
+        ];
+        for (name, number) in numbers.into_iter().chain(bursts) {
+            check(name, Value::Number(number));
+        }
+        let payload_bytes_max = self.limits.payload_bytes_max as u64;
+        check("GREENROOM_PAYLOAD_BYTES_MAX", Value::Size(payload_bytes_max));
         if let Some(bytes) = self.memory_shed_bytes {
-            range("GREENROOM_MEMORY_SHED_BYTES", bytes, MEMORY_SHED_BYTES_MIN, 1 << 50);
+            check("GREENROOM_MEMORY_SHED_BYTES", Value::Size(bytes));
         }
-        let mut span = |name: &str, value: Duration, low: Duration, high: Duration| {
-            if !(low..=high).contains(&value) {
-                complaints.push(format!("{name} must be {low:?} to {high:?}, got {value:?}"));
-            }
-        };
-        span("GREENROOM_LIVENESS_WINDOW", self.liveness_window, 100 * MILLI, HOUR);
-        span("GREENROOM_HEARTBEAT_INTERVAL", self.heartbeat_interval, 10 * MILLI, HOUR);
-        span("GREENROOM_REBALANCE_STABILITY", self.rebalance_stability, Duration::ZERO, HOUR);
-        span("GREENROOM_STORE_RETRY_FIRST", self.store_retry_first, MILLI, HOUR);
-        span("GREENROOM_STORE_RETRY_MAX", self.store_retry_max, MILLI, HOUR);
-        span("GREENROOM_MIGRATION_TIMEOUT", self.migration_timeout, MILLI, HOUR);
-        span("GREENROOM_LOAD_REPORT_INTERVAL", self.load_report_interval, 100 * MILLI, HOUR);
-        span("GREENROOM_DRAIN_DEADLINE", self.drain_deadline, MILLI, HOUR);
-        if let Some(gate_hold_max) = self.gate_hold_max {
-            span("GREENROOM_GATE_HOLD_MAX", gate_hold_max, MILLI, HOUR);
+        let spans = [
+            ("GREENROOM_LIVENESS_WINDOW", self.liveness_window),
+            ("GREENROOM_HEARTBEAT_INTERVAL", self.heartbeat_interval),
+            ("GREENROOM_LIVENESS_MARGIN", self.liveness_margin),
+            ("GREENROOM_REBALANCE_STABILITY", self.rebalance_stability),
+            ("GREENROOM_STORE_RETRY_FIRST", self.store_retry_first),
+            ("GREENROOM_STORE_RETRY_MAX", self.store_retry_max),
+            ("GREENROOM_MIGRATION_TIMEOUT", self.migration_timeout),
+            ("GREENROOM_LOAD_REPORT_INTERVAL", self.load_report_interval),
+            ("GREENROOM_DRAIN_DEADLINE", self.drain_deadline),
+            ("GREENROOM_GATE_WAIT_WARNING", self.gate_wait_warning),
+            ("GREENROOM_SHUTDOWN_TIMEOUT", self.shutdown_timeout),
+            ("GREENROOM_CALL_TIMEOUT", self.limits.call_timeout),
+        ];
+        let hold = self.gate_hold_max.map(|hold| ("GREENROOM_GATE_HOLD_MAX", hold));
+        for (name, span) in spans.into_iter().chain(hold) {
+            check(name, Value::Span(span));
         }
-        span("GREENROOM_GATE_WAIT_WARNING", self.gate_wait_warning, MILLI, HOUR);
-        span("GREENROOM_SHUTDOWN_TIMEOUT", self.shutdown_timeout, MILLI, HOUR);
-        span("GREENROOM_CALL_TIMEOUT", self.limits.call_timeout, MILLI, HOUR);
+        gateway.check(complaints);
+    }
+
+    /// Checks which values go together.
+    fn check_together(&self, complaints: &mut Vec<String>) {
+        check_reachable(self, complaints);
         let timing = Timing {
             window: self.liveness_window,
             heartbeat: self.heartbeat_interval,
@@ -294,7 +302,6 @@ impl Config {
                  {error}"
             ));
         }
-        self.gateway.check(&mut complaints);
         if self.migration_timeout <= self.drain_deadline {
             complaints.push(format!(
                 "GREENROOM_MIGRATION_TIMEOUT ({:?}) must be longer than GREENROOM_DRAIN_DEADLINE \
@@ -319,7 +326,6 @@ impl Config {
                 self.store_retry_max, self.store_retry_first
             ));
         }
-        if complaints.is_empty() { Ok(self) } else { Err(ConfigError { complaints }) }
     }
 }
 
@@ -346,6 +352,10 @@ fn check_addresses(config: &Config, complaints: &mut Vec<String>) {
             complaints.push(format!("{name} must be host:port, got {address:?}"));
         }
     }
+}
+
+/// Whether others can call the address that they are told.
+fn check_reachable(config: &Config, complaints: &mut Vec<String>) {
     let everywhere = |address: &String| {
         let address: Option<SocketAddr> = address.parse().ok();
         address.is_some_and(|address| address.ip().is_unspecified())

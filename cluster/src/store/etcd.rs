@@ -13,13 +13,15 @@ mod watch;
 
 use std::error::Error as _;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use etcd_client::{
-    Client, Compare, CompareOp, ConnectOptions, Error, Event, EventType, GetOptions, GetResponse,
-    KeyValue as EtcdKeyValue, KvClient, ResponseHeader, Txn as EtcdTxn, TxnOp, TxnOpResponse,
-    TxnResponse, WatchClient, WatchOptions, WatchResponse, WatchStream,
+    Certificate, Client, Compare, CompareOp, ConnectOptions, Error, Event, EventType, GetOptions,
+    GetResponse, Identity, KeyValue as EtcdKeyValue, KvClient, ResponseHeader, TlsOptions,
+    Txn as EtcdTxn, TxnOp, TxnOpResponse, TxnResponse, WatchClient, WatchOptions, WatchResponse,
+    WatchStream,
 };
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
@@ -31,7 +33,7 @@ use self::watch::EtcdWatch;
 use super::txn::check_key;
 use super::{Commit, KeyValue, Listing, Store, StoreError, Txn, Watch};
 
-pub use self::options::EtcdOptions;
+pub use self::options::{EtcdOptions, EtcdTls};
 
 /// The most bytes of one reply. The library's default of 4 MiB is less than a full listing may
 /// have.
@@ -287,7 +289,36 @@ async fn open(endpoint: &str, options: &EtcdOptions) -> Result<Client, Error> {
         Some((name, password)) => connect.with_user(name, password),
         None => connect,
     };
+    let connect = if endpoint.starts_with("https://") {
+        connect.with_tls(tls(&options.tls).await?)
+    } else {
+        connect
+    };
     Client::connect([endpoint], Some(connect)).await
+}
+
+/// Reads the files anew, since certificates are renewed while nodes run.
+async fn tls(tls: &EtcdTls) -> Result<TlsOptions, Error> {
+    let options = match &tls.authorities {
+        Some(file) => TlsOptions::new().ca_certificate(Certificate::from_pem(pem(file).await?)),
+        None => TlsOptions::new().with_native_roots(),
+    };
+    Ok(match &tls.identity {
+        Some((certificate, key)) => {
+            options.identity(Identity::from_pem(pem(certificate).await?, pem(key).await?))
+        }
+        None => options,
+    })
+}
+
+async fn pem(file: &Path) -> Result<Vec<u8>, Error> {
+    let file = file.to_owned();
+    // A file system may hang, and this may be the heartbeat's thread.
+    let read = tokio::task::spawn_blocking(move || {
+        let bytes = std::fs::read(&file);
+        bytes.map_err(|error| std::io::Error::other(format!("{}: {error}", file.display())))
+    });
+    Ok(read.await.map_err(std::io::Error::other)??)
 }
 
 fn failure(purpose: Purpose, error: &Error) -> StoreError {

@@ -23,7 +23,20 @@ pub(super) struct Member {
     directory: TempDir,
     client: SocketAddr,
     peer: SocketAddr,
+    /// Where `/health` answers without TLS, and the files, if clients must speak TLS.
+    tls: Option<(SocketAddr, EtcdTlsFiles)>,
     process: Option<Child>,
+}
+
+/// What an etcd needs to speak TLS with its clients, each a file in PEM.
+#[derive(Clone, Debug)]
+pub struct EtcdTlsFiles {
+    /// The server's certificate, good for `127.0.0.1`.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authority that must have signed the clients' certificates; any client may come without.
+    pub client_authority: Option<PathBuf>,
 }
 
 /// What a member says of its part in the cluster.
@@ -40,11 +53,20 @@ impl Member {
     pub(super) fn new(name: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory for etcd");
         let (client, peer) = free_addresses();
-        Self { name: name.to_owned(), directory, client, peer, process: None }
+        Self { name: name.to_owned(), directory, client, peer, tls: None, process: None }
+    }
+
+    /// As [`Member::new`]; its clients speak TLS.
+    pub(super) fn with_tls(name: &str, files: EtcdTlsFiles) -> Self {
+        let (health, _) = free_addresses();
+        let mut member = Self::new(name);
+        member.tls = Some((health, files));
+        member
     }
 
     pub(super) fn endpoint(&self) -> String {
-        format!("http://{}", self.client)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.client)
     }
 
     /// How the member stands in the list that all members of a new cluster are given.
@@ -61,7 +83,15 @@ impl Member {
         let log = File::options().create(true).append(true).open(self.log_path());
         let log = log.expect("a log file for etcd");
         let (client, peer) = (self.endpoint(), format!("http://{}", self.peer));
-        let process = Command::new(&binary)
+        let mut command = Command::new(&binary);
+        if let Some((health, files)) = &self.tls {
+            command.arg("--listen-metrics-urls").arg(format!("http://{health}"));
+            command.arg("--cert-file").arg(&files.certificate).arg("--key-file").arg(&files.key);
+            if let Some(authority) = &files.client_authority {
+                command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(authority);
+            }
+        }
+        let process = command
             // Variables such as `ETCD_NAME` in the environment would change the server, or clash
             // with its flags.
             .env_clear()
@@ -130,7 +160,8 @@ impl Member {
 
     fn is_healthy(&self) -> bool {
         let ask = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect_timeout(&self.client, Duration::from_secs(1))?;
+            let address = self.tls.as_ref().map_or(&self.client, |(health, _)| health);
+            let mut stream = TcpStream::connect_timeout(address, Duration::from_secs(1))?;
             stream.set_read_timeout(Some(Duration::from_secs(5)))?;
             stream.write_all(b"GET /health HTTP/1.0\r\nHost: etcd\r\n\r\n")?;
             let mut answer = String::new();

@@ -2,6 +2,7 @@
 
 mod etcd_only;
 mod memory_only;
+mod over_tls;
 mod reads_and_writes;
 mod watches;
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use greenroom_cluster::StoreConfig;
-use greenroom_cluster::store::{EtcdOptions, MemoryStore};
+use greenroom_cluster::store::{EtcdOptions, EtcdTls, MemoryStore};
 use greenroom_core::NodeId;
 use serde::Deserialize;
 
@@ -19,7 +19,7 @@ use reader::Reader;
 
 /// The variables as they are written. Some are secrets, so they are never printed.
 #[derive(Default, Deserialize)]
-pub(super) struct Variables {
+struct Variables {
     cluster: Option<String>,
     node_id: Option<String>,
     listen: Option<String>,
@@ -29,6 +29,9 @@ pub(super) struct Variables {
     etcd_endpoints: Option<String>,
     etcd_user: Option<String>,
     etcd_password: Option<String>,
+    etcd_ca_file: Option<String>,
+    etcd_cert_file: Option<String>,
+    etcd_key_file: Option<String>,
     shards: Option<String>,
     node_weight: Option<String>,
     zone: Option<String>,
@@ -50,7 +53,6 @@ pub(super) struct Variables {
     migration_timeout: Option<String>,
     load_report_interval: Option<String>,
     operator_token: Option<String>,
-    operator_token_file: Option<String>,
     restore_from: Option<String>,
     drain_deadline: Option<String>,
     gate_hold_max: Option<String>,
@@ -73,80 +75,38 @@ pub(super) struct Variables {
     gateway_client_header: Option<String>,
 }
 
-/// The names of all settings, without prefix.
-const KNOWN: &[&str] = &[
-    "cluster",
-    "node_id",
-    "listen",
-    "advertise",
-    "http_listen",
-    "http_advertise",
-    "etcd_endpoints",
-    "etcd_user",
-    "etcd_password",
-    "shards",
-    "node_weight",
-    "zone",
-    "labels",
-    "liveness_window",
-    "heartbeat_interval",
-    "liveness_margin",
-    "clock_drift_ppm",
-    "crash_detection",
-    "store_retry_first",
-    "store_retry_max",
-    "rebalance_strategy",
-    "spread_zones",
-    "move_gain_permille",
-    "rebalance_stability",
-    "rebalance_batch",
-    "rebalance_node_batch",
-    "imbalance_threshold_permille",
-    "migration_timeout",
-    "load_report_interval",
-    "operator_token",
-    "operator_token_file",
-    "restore_from",
-    "drain_deadline",
-    "gate_hold_max",
-    "gate_wait_warning",
-    "shutdown_timeout",
-    "activations_max",
-    "memory_shed_bytes",
-    "call_timeout",
-    "calls_in_flight_max",
-    "calls_per_peer_max",
-    "payload_bytes_max",
-    "peer_streams",
-    "retry_percent",
-    "retries_per_second_min",
-    "gateway_calls_max",
-    "gateway_rate",
-    "gateway_burst",
-    "gateway_client_rate",
-    "gateway_client_burst",
-    "gateway_client_header",
-    // Read by the command, which may share an environment with a node.
-    "node",
-];
-
 /// A misspelt variable changes nothing, and nobody would know. It is no error, because others use
 /// the prefix too: Kubernetes does for a service of that name.
-pub(super) fn warn_of_unknown(ours: &[(String, String)]) {
+fn warn_of_unknown(ours: &[(String, String)]) {
     for (name, _) in ours {
-        let field = name.trim_start_matches("GREENROOM_").to_ascii_lowercase();
-        if !KNOWN.contains(&field.as_str()) {
-            tracing::warn!(name, "no setting of a node has this name; it is ignored");
+        if greenroom_settings::find(name).is_some() || greenroom_settings::is_of_kubernetes(name) {
+            continue;
+        }
+        match greenroom_settings::nearest(name) {
+            Some(nearest) => {
+                tracing::warn!(name, nearest, "no setting has this name; it is ignored");
+            }
+            None => tracing::warn!(name, "no setting has this name; it is ignored"),
         }
     }
 }
 
+/// Reads all variables whose names begin with the prefix.
+pub(super) fn read(mut ours: Vec<(String, String)>, host: &str) -> Result<Config, ConfigError> {
+    warn_of_unknown(&ours);
+    let mut reader = Reader::default();
+    reader.secrets_of_files(&mut ours);
+    let variables: Variables = envy::prefixed(greenroom_settings::PREFIX)
+        .from_iter(ours)
+        .map_err(|error| ConfigError { complaints: vec![error.to_string()] })?;
+    variables.read(host, reader)
+}
+
 impl Variables {
-    pub(super) fn read(self, host: &str) -> Result<Config, ConfigError> {
-        let store = self.store();
+    fn read(self, host: &str, mut reader: Reader) -> Result<Config, ConfigError> {
+        let store = self.store(&mut reader);
         let listen = self.listen.unwrap_or_else(|| "127.0.0.1:7400".to_owned());
         let defaults = Config::embedded(StoreConfig::Memory(MemoryStore::new()));
-        let mut reader = Reader::default();
         let port = listen.rsplit_once(':').map_or("", |(_, port)| port);
         let name = self.node_id.unwrap_or_else(|| format!("{host}-{port}"));
         let node = NodeId::new(name.as_str()).unwrap_or_else(|error| {
@@ -154,15 +114,6 @@ impl Variables {
             defaults.node.clone()
         });
         let http_listen = self.http_listen.unwrap_or_else(|| "127.0.0.1:7480".to_owned());
-        for endpoint in self.etcd_endpoints.iter().flat_map(|endpoints| endpoints.split(',')) {
-            let endpoint = endpoint.trim();
-            if !endpoint.is_empty() && !endpoint.starts_with("http://") {
-                reader.complain(format!(
-                    "GREENROOM_ETCD_ENDPOINTS must be http://host:port, several separated by \
-                     commas (TLS to etcd is not supported), got {endpoint:?}"
-                ));
-            }
-        }
         let limits = CallLimits {
             call_timeout: reader.span(
                 "CALL_TIMEOUT",
@@ -179,11 +130,10 @@ impl Variables {
                 self.calls_per_peer_max,
                 defaults.limits.calls_per_peer_max,
             ),
-            payload_bytes_max: reader.number(
-                "PAYLOAD_BYTES_MAX",
-                self.payload_bytes_max,
-                defaults.limits.payload_bytes_max,
-            ),
+            payload_bytes_max: reader
+                .size("PAYLOAD_BYTES_MAX", self.payload_bytes_max.as_deref())
+                .and_then(|bytes| usize::try_from(bytes).ok())
+                .unwrap_or(defaults.limits.payload_bytes_max),
             retry_percent: reader.number(
                 "RETRY_PERCENT",
                 self.retry_percent,
@@ -263,7 +213,8 @@ impl Variables {
                 self.load_report_interval,
                 defaults.load_report_interval,
             ),
-            operator_token: reader.token(self.operator_token, self.operator_token_file),
+            operator_token: reader
+                .token("GREENROOM_OPERATOR_TOKEN", self.operator_token.as_deref()),
             restore_from: self.restore_from.map(PathBuf::from),
             liveness_window: reader.span(
                 "LIVENESS_WINDOW",
@@ -323,27 +274,81 @@ impl Variables {
                 self.activations_max,
                 defaults.activations_max,
             ),
-            memory_shed_bytes: reader.size("MEMORY_SHED_BYTES", self.memory_shed_bytes.as_deref()),
+            memory_shed_bytes: reader
+                .size_or_off("MEMORY_SHED_BYTES", self.memory_shed_bytes.as_deref()),
             limits,
             peer_streams: reader.number("PEER_STREAMS", self.peer_streams, defaults.peer_streams),
             gateway,
         };
-        reader.finish()?;
-        config.checked()
+        reader.finish(config)
     }
 
-    fn store(&self) -> StoreConfig {
+    fn store(&self, reader: &mut Reader) -> StoreConfig {
         let endpoints = self.etcd_endpoints.as_deref().unwrap_or_default();
         let endpoints: Vec<&str> =
             endpoints.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+        for endpoint in &endpoints {
+            if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+                reader.complain(format!(
+                    "GREENROOM_ETCD_ENDPOINTS must be http://host:port or https://host:port, several \
+                     separated by commas, got {endpoint:?}"
+                ));
+            }
+        }
+        let user = match (&self.etcd_user, &self.etcd_password) {
+            (Some(user), Some(password)) => Some((user.clone(), password.clone())),
+            (None, None) => None,
+            _ => {
+                reader.contradiction(
+                    "GREENROOM_ETCD_USER and GREENROOM_ETCD_PASSWORD (or GREENROOM_ETCD_PASSWORD_FILE) \
+                     must both be set, or neither",
+                );
+                None
+            }
+        };
+        let tls = self.tls(&endpoints, reader);
         if endpoints.is_empty() {
+            if user.is_some() {
+                reader.contradiction(
+                    "GREENROOM_ETCD_USER says nothing without GREENROOM_ETCD_ENDPOINTS",
+                );
+            }
             return StoreConfig::Memory(MemoryStore::new());
         }
         let mut options = EtcdOptions::new(endpoints);
-        options.user = self
-            .etcd_user
-            .clone()
-            .map(|user| (user, self.etcd_password.clone().unwrap_or_default()));
+        options.user = user;
+        options.tls = tls;
         StoreConfig::Etcd(options)
+    }
+
+    fn tls(&self, endpoints: &[&str], reader: &mut Reader) -> EtcdTls {
+        let mut path = |name: &str, file: &Option<String>| {
+            let file = file.as_ref()?;
+            if let Err(error) = std::fs::File::open(file) {
+                reader.complain(format!("GREENROOM_{name}: can't read {file:?}: {error}"));
+            }
+            Some(PathBuf::from(file))
+        };
+        let authorities = path("ETCD_CA_FILE", &self.etcd_ca_file);
+        let certificate = path("ETCD_CERT_FILE", &self.etcd_cert_file);
+        let key = path("ETCD_KEY_FILE", &self.etcd_key_file);
+        let any = authorities.is_some() || certificate.is_some() || key.is_some();
+        if any && !endpoints.iter().any(|endpoint| endpoint.starts_with("https://")) {
+            reader.contradiction(
+                "GREENROOM_ETCD_CA_FILE, GREENROOM_ETCD_CERT_FILE and GREENROOM_ETCD_KEY_FILE say \
+                 nothing unless GREENROOM_ETCD_ENDPOINTS has an https://host:port",
+            );
+        }
+        let identity = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => {
+                reader.contradiction(
+                    "GREENROOM_ETCD_CERT_FILE and GREENROOM_ETCD_KEY_FILE must both be set, or neither",
+                );
+                None
+            }
+        };
+        EtcdTls { authorities, identity }
     }
 }

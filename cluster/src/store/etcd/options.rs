@@ -1,15 +1,18 @@
 //! How to reach etcd.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How to reach an etcd cluster, and how long to wait for it.
 #[derive(Clone)]
 pub struct EtcdOptions {
-    /// Addresses of the members, such as `http://10.0.0.1:2379`; at least one.
+    /// Addresses of the members, such as `http://10.0.0.1:2379`, or `https://…` over TLS; at least one.
     pub endpoints: Vec<String>,
     /// User name and password, if etcd asks for them. The password is never printed.
     pub user: Option<(String, String)>,
+    /// What is needed for addresses with `https`.
+    pub tls: EtcdTls,
     /// How long a request may take before its outcome is given up on. A watch that is silent for
     /// three times as long is asked whether it lives. Default: 2 s.
     pub request_timeout: Duration,
@@ -24,12 +27,23 @@ pub struct EtcdOptions {
     pub keep_alive_timeout: Duration,
 }
 
+/// Who is trusted over TLS, and as whom one shows oneself. The files are in PEM, and are read anew for
+/// each connection, so that renewed certificates are taken up.
+#[derive(Clone, Debug, Default)]
+pub struct EtcdTls {
+    /// The authorities that may vouch for etcd's certificates; those of the system unless given.
+    pub authorities: Option<PathBuf>,
+    /// The client's certificate and its private key, for an etcd that asks for them.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
 impl EtcdOptions {
     /// Options with the default durations for these members, without a user.
     pub fn new(endpoints: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             user: None,
+            tls: EtcdTls::default(),
             request_timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(2),
             keep_alive_interval: Duration::from_secs(6),
@@ -44,6 +58,7 @@ impl fmt::Debug for EtcdOptions {
             .debug_struct("EtcdOptions")
             .field("endpoints", &self.endpoints)
             .field("user", &self.user.as_ref().map(|(name, _)| name))
+            .field("tls", &self.tls)
             .field("request_timeout", &self.request_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("keep_alive_interval", &self.keep_alive_interval)

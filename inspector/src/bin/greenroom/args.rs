@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use greenroom_inspector::ShardSpan;
 
 /// Asks a Greenroom cluster how it is, and tells it what to do.
@@ -64,6 +65,14 @@ pub(crate) enum Command {
         /// A name, besides localhost, by which browsers may call the page; may be repeated
         #[arg(long, value_name = "NAME")]
         allow_host: Vec<String>,
+    },
+    /// Every variable that sets something: its default, what is allowed, and what it means; asks no
+    /// node
+    Config,
+    /// The script with which a shell completes this command; asks no node
+    Completions {
+        #[arg(value_enum)]
+        shell: Shell,
     },
 }
 

@@ -1,11 +1,14 @@
 //! How answers are printed as JSON, and what is said of topologies.
 
+mod config;
+
 use std::path::Path;
 
 use greenroom_inspector::{Difference, Topology};
 use serde::Serialize;
 
 use crate::Failure;
+pub(crate) use config::Config;
 
 /// One object, indented, with a line end.
 pub(crate) fn text(answer: &impl Serialize) -> Result<String, Failure> {

@@ -16,11 +16,12 @@ use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use greenroom_inspector::page::PageError;
 use greenroom_inspector::{BadToken, BadTopology, InspectError, UnknownShard};
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, Output};
 
 const NOT_DONE: u8 = 1;
 const BAD_USAGE: u8 = 2;
@@ -70,7 +71,19 @@ async fn answer(args: &Args) -> Result<Answer, Failure> {
             inspect::serve(args, listen, allow_host).await?;
             Ok(String::new().into())
         }
+        Command::Config => Ok(match args.output {
+            Output::Table => table::config(greenroom_settings::ALL),
+            Output::Json => json::text(&json::Config::of(greenroom_settings::ALL))?,
+        }
+        .into()),
+        Command::Completions { shell } => Ok(completions(*shell).into()),
     }
+}
+
+fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "greenroom", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 fn print(text: &str) -> std::io::Result<()> {

@@ -8,6 +8,7 @@ use greenroom_inspector::{
     ClusterView, Decision, Decisions, Difference, Group, Node, Placement, Severity, Shard, Share,
     Topology,
 };
+use greenroom_settings::Setting;
 
 use crate::report::Why;
 use crate::rfc3339::rfc3339;
@@ -130,6 +131,18 @@ fn decision_rows(decisions: &Decisions, told: impl Fn(&Decision) -> String) -> S
         ]
     };
     columns(titles, decisions.decisions.iter().map(row))
+}
+
+/// The variables, one line each. The meaning comes last, as it is the longest.
+pub(crate) fn config(settings: &[Setting]) -> String {
+    let row = |setting: &Setting| {
+        let file = setting.file_name().map(|file| format!(" (or from the file in {file})"));
+        let meaning = format!("{}{}", setting.meaning, file.unwrap_or_default());
+        let [allowed, meaning] =
+            [setting.allowed.to_string(), meaning].map(|text| text.replace('`', ""));
+        [setting.name.to_owned(), setting.default.to_string(), allowed, meaning]
+    };
+    columns(["VARIABLE", "DEFAULT", "ALLOWED", "MEANING"], settings.iter().map(row))
 }
 
 /// That an order was carried out, and by whom.

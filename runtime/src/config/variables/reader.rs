@@ -6,18 +6,51 @@ use bytesize::ByteSize;
 use greenroom_core::Labels;
 use greenroom_core::planner::Strategy;
 
-use crate::config::{ConfigError, Token};
+use crate::config::{Config, ConfigError, Token};
 use crate::gateway::Rate;
 
 /// Reads values and gathers all complaints, so that an operator mends them in one go.
 #[derive(Default)]
 pub(super) struct Reader {
+    /// Values that can't be used.
     complaints: Vec<String>,
+    /// Values that don't go together.
+    contradictions: Vec<String>,
+    /// Secrets that came from files.
+    from_files: Vec<&'static str>,
 }
 
 impl Reader {
     pub(super) fn complain(&mut self, complaint: String) {
         self.complaints.push(complaint);
+    }
+
+    pub(super) fn contradiction(&mut self, complaint: &str) {
+        self.contradictions.push(complaint.to_owned());
+    }
+
+    /// Puts what the files of secrets hold in the place of their names, `GREENROOM_X_FILE` becoming
+    /// `GREENROOM_X`. Blanks around a secret, such as the end of the line, don't belong to it.
+    pub(super) fn secrets_of_files(&mut self, variables: &mut Vec<(String, String)>) {
+        for setting in greenroom_settings::ALL {
+            let Some(file_name) = setting.file_name() else { continue };
+            let Some(index) = variables.iter().position(|(name, _)| *name == file_name) else {
+                continue;
+            };
+            let (_, file) = variables.swap_remove(index);
+            let name = setting.name;
+            if variables.iter().any(|(other, _)| other == name) {
+                self.contradiction(&format!("{name} and {file_name} are both set: one must do"));
+                continue;
+            }
+            match std::fs::read_to_string(&file) {
+                Ok(secret) => {
+                    self.from_files.push(name);
+                    variables.push((name.to_owned(), secret.trim().to_owned()));
+                }
+                Err(error) => self.complain(format!("{file_name}: can't read {file:?}: {error}")),
+            }
+        }
     }
 
     pub(super) fn number<N: std::str::FromStr>(
@@ -28,9 +61,7 @@ impl Reader {
     ) -> N {
         let Some(text) = text else { return default };
         text.trim().parse().unwrap_or_else(|_| {
-            self.complain(format!(
-                "GREENROOM_{name} must be a whole number above zero, got {text:?}"
-            ));
+            self.complain(format!("GREENROOM_{name} must be a whole number, got {text:?}"));
             default
         })
     }
@@ -45,15 +76,21 @@ impl Reader {
     }
 
     /// A number of bytes, or `None` for `off`.
+    pub(super) fn size_or_off(&mut self, name: &str, text: Option<&str>) -> Option<u64> {
+        let text = text.filter(|text| !text.trim().eq_ignore_ascii_case("off"));
+        self.bytes(name, text, "must be a number of bytes such as 512MiB or 4GB, or off")
+    }
+
+    /// A number of bytes; `None` if there is none.
     pub(super) fn size(&mut self, name: &str, text: Option<&str>) -> Option<u64> {
+        self.bytes(name, text, "must be a number of bytes such as 65536, 64KiB or 4MB")
+    }
+
+    fn bytes(&mut self, name: &str, text: Option<&str>, allowed: &str) -> Option<u64> {
         let text = text?.trim();
-        if text.eq_ignore_ascii_case("off") {
-            return None;
-        }
         match text.parse::<ByteSize>() {
             Ok(size) => Some(size.as_u64()),
             Err(_) => {
-                let allowed = "must be a number of bytes such as 512MiB or 4GB, or off";
                 self.complain(format!("GREENROOM_{name} {allowed}, got {text:?}"));
                 None
             }
@@ -127,42 +164,27 @@ impl Reader {
         labels
     }
 
-    pub(super) fn token(&mut self, secret: Option<String>, file: Option<String>) -> Option<Token> {
-        let (name, secret) = match (secret, file) {
-            (None, None) => return None,
-            (Some(secret), None) => ("GREENROOM_OPERATOR_TOKEN", secret),
-            (None, Some(file)) => {
-                let name = "GREENROOM_OPERATOR_TOKEN_FILE";
-                match std::fs::read_to_string(&file) {
-                    Ok(secret) => (name, secret),
-                    Err(error) => {
-                        self.complain(format!("{name}: can't read {file:?}: {error}"));
-                        return None;
-                    }
-                }
-            }
-            (Some(_), Some(_)) => {
-                self.complain(
-                    "GREENROOM_OPERATOR_TOKEN and GREENROOM_OPERATOR_TOKEN_FILE are both set: one \
-                     must do"
-                        .to_owned(),
-                );
-                return None;
-            }
-        };
-        match Token::new(secret.trim()) {
+    pub(super) fn token(&mut self, name: &str, secret: Option<&str>) -> Option<Token> {
+        match Token::new(secret?.trim()) {
             Ok(token) => Some(token),
             Err(error) => {
-                self.complain(format!("{name} {error}"));
+                let file = if self.from_files.contains(&name) { "_FILE" } else { "" };
+                self.complain(format!("{name}{file} {error}"));
                 None
             }
         }
     }
 
-    pub(super) fn finish(self) -> Result<(), ConfigError> {
-        if self.complaints.is_empty() {
-            return Ok(());
+    /// The configuration, or all that is wrong with it: values that can't be used, those out of range,
+    /// and, if all could be used, those that don't go together.
+    pub(super) fn finish(self, config: Config) -> Result<Config, ConfigError> {
+        let Self { mut complaints, mut contradictions, .. } = self;
+        let are_usable = complaints.is_empty();
+        config.check_ranges(&mut complaints);
+        if are_usable {
+            config.check_together(&mut contradictions);
         }
-        Err(ConfigError { complaints: self.complaints })
+        complaints.append(&mut contradictions);
+        if complaints.is_empty() { Ok(config) } else { Err(ConfigError { complaints }) }
     }
 }

@@ -41,8 +41,6 @@ fn addresses_that_nobody_can_call_are_refused() {
     assert!(listen.contains("GREENROOM_LISTEN must be host:port, got \"7501\""), "{listen}");
     let everywhere = complaint("GREENROOM_LISTEN", "0.0.0.0:7501");
     assert!(everywhere.contains("GREENROOM_ADVERTISE must be"), "{everywhere}");
-    let tls = complaint("GREENROOM_ETCD_ENDPOINTS", "https://a:2379");
-    assert!(tls.contains("TLS to etcd is not supported"), "{tls}");
     let both = [("GREENROOM_LISTEN", "0.0.0.0:7501"), ("GREENROOM_ADVERTISE", "box:7501")];
     assert!(read(&both).is_ok());
 }
@@ -56,10 +54,7 @@ fn every_wrong_value_is_named_with_what_is_allowed() {
     ])
     .unwrap_err()
     .to_string();
-    assert!(
-        error.contains("GREENROOM_SHARDS must be a whole number above zero, got \"many\""),
-        "{error}"
-    );
+    assert!(error.contains("GREENROOM_SHARDS must be a whole number, got \"many\""), "{error}");
     assert!(error.contains("GREENROOM_CALL_TIMEOUT must be a time span"), "{error}");
     assert!(error.contains("GREENROOM_NODE_ID"), "{error}");
 }
@@ -138,7 +133,7 @@ fn the_cap_on_actors_and_the_limit_of_memory_are_read_and_checked() {
         assert!(complaint.starts_with(name), "{complaint}");
     }
     let complaint = memory("1MiB").unwrap_err().to_string();
-    let wanted = "GREENROOM_MEMORY_SHED_BYTES must be 16777216 to 1125899906842624, got 1048576";
+    let wanted = "GREENROOM_MEMORY_SHED_BYTES must be 16MiB to 1PiB, or off, got 1MiB";
     assert_eq!(complaint, wanted);
     let room = |text| read(&[("GREENROOM_ACTIVATIONS_MAX", text)]);
     assert_eq!(room("1000").unwrap().activations_max, 1000);
@@ -203,4 +198,162 @@ fn a_password_is_never_printed() {
     ]);
     let printed = format!("{:?}", config.unwrap());
     assert!(printed.contains("operator") && !printed.contains("hunter2"), "{printed}");
+}
+
+#[test]
+fn every_default_of_the_table_is_the_one_that_holds() {
+    let node = ("GREENROOM_NODE_ID", "node-1");
+    let unset = format!("{:?}", read(&[node]).unwrap());
+    for setting in greenroom_settings::ALL {
+        if let greenroom_settings::Default::Value(value) = setting.default {
+            let set = format!("{:?}", read(&[node, (setting.name, value)]).unwrap());
+            assert_eq!(set, unset, "{}={value}", setting.name);
+        }
+    }
+}
+
+/// Takes the names of a struct's fields from what serde derived for it.
+struct Fields<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> serde::Deserializer<'de> for Fields<'_> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: serde::de::Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(serde::de::Error::custom("no struct"))
+    }
+
+    fn deserialize_struct<V: serde::de::Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = fields;
+        Err(serde::de::Error::custom("only the names are wanted"))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+#[test]
+fn the_node_reads_exactly_what_the_table_says_it_reads() {
+    let mut fields: &[&str] = &[];
+    assert!(Variables::deserialize(Fields(&mut fields)).is_err());
+    let mut fields: Vec<String> = fields.iter().map(|&field| field.to_owned()).collect();
+    let settings = greenroom_settings::ALL.iter();
+    let of_nodes = settings.filter(|setting| setting.reader != greenroom_settings::Reader::Command);
+    let mut table: Vec<String> = of_nodes.map(greenroom_settings::Setting::field).collect();
+    fields.sort();
+    table.sort();
+    assert_eq!(fields, table);
+}
+
+#[test]
+fn ranges_of_the_table_are_those_that_the_core_counts_on() {
+    let allowed = |name| greenroom_settings::find(name).expect("a setting").allowed;
+    let shards = greenroom_settings::Allowed::Number(1, greenroom_core::SHARD_COUNT_MAX.into());
+    assert_eq!(allowed("GREENROOM_SHARDS"), shards);
+    let drift = greenroom_settings::Allowed::Number(1, greenroom_core::CLOCK_DRIFT_PPM_MAX.into());
+    assert_eq!(allowed("GREENROOM_CLOCK_DRIFT_PPM"), drift);
+    let room = crate::config::ACTIVATIONS_MAX_MAX as u64;
+    let activations = greenroom_settings::Allowed::Number(1, room);
+    assert_eq!(allowed("GREENROOM_ACTIVATIONS_MAX"), activations);
+}
+
+#[test]
+fn every_secret_can_come_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (token, password) =
+        (file("token", "correct-horse-battery\n"), file("password", "hunter2\n"));
+    let endpoint = ("GREENROOM_ETCD_ENDPOINTS", "http://a:2379");
+    let user = ("GREENROOM_ETCD_USER", "operator");
+    let config = read(&[
+        endpoint,
+        user,
+        ("GREENROOM_ETCD_PASSWORD_FILE", &password),
+        ("GREENROOM_OPERATOR_TOKEN_FILE", &token),
+    ])
+    .unwrap();
+    assert!(config.operator_token.unwrap().is("correct-horse-battery"));
+    let StoreConfig::Etcd(options) = config.store else { panic!("etcd was asked for") };
+    assert_eq!(options.user, Some(("operator".to_owned(), "hunter2".to_owned())));
+
+    let poor = read(&[("GREENROOM_OPERATOR_TOKEN_FILE", &password)]).unwrap_err().to_string();
+    assert!(poor.starts_with("GREENROOM_OPERATOR_TOKEN_FILE must be at least 16"), "{poor}");
+    assert!(!poor.contains("hunter2"), "{poor}");
+    let missing = [endpoint, user, ("GREENROOM_ETCD_PASSWORD_FILE", "/no/such/file")];
+    let missing = read(&missing).unwrap_err().to_string();
+    assert!(missing.starts_with("GREENROOM_ETCD_PASSWORD_FILE: can't read"), "{missing}");
+}
+
+#[test]
+fn half_a_way_to_etcd_is_refused() {
+    let plain = ("GREENROOM_ETCD_ENDPOINTS", "http://a:2379");
+    let secure = ("GREENROOM_ETCD_ENDPOINTS", "https://a:2379");
+    let file = |name| (name, "/dev/null");
+    for (variables, complaint) in [
+        (vec![plain, ("GREENROOM_ETCD_USER", "operator")], "must both be set, or neither"),
+        (vec![plain, ("GREENROOM_ETCD_PASSWORD", "hunter2")], "must both be set, or neither"),
+        (
+            vec![plain, file("GREENROOM_ETCD_CA_FILE")],
+            "say nothing unless GREENROOM_ETCD_ENDPOINTS",
+        ),
+        (vec![secure, file("GREENROOM_ETCD_CERT_FILE")], "must both be set, or neither"),
+        (
+            vec![secure, ("GREENROOM_ETCD_CA_FILE", "/no/such/file")],
+            "GREENROOM_ETCD_CA_FILE: can't",
+        ),
+        (
+            vec![("GREENROOM_ETCD_ENDPOINTS", "a:2379")],
+            "must be http://host:port or https://host:port",
+        ),
+    ] {
+        let error = read(&variables).unwrap_err();
+        let [only] = &error.complaints[..] else { panic!("{variables:?}: {error}") };
+        assert!(only.contains(complaint), "{variables:?}: {error}");
+    }
+    let all = [
+        secure,
+        file("GREENROOM_ETCD_CA_FILE"),
+        file("GREENROOM_ETCD_CERT_FILE"),
+        file("GREENROOM_ETCD_KEY_FILE"),
+    ];
+    let StoreConfig::Etcd(options) = read(&all).unwrap().store else {
+        panic!("etcd was asked for")
+    };
+    assert!(options.tls.authorities.is_some() && options.tls.identity.is_some());
+}
+
+#[test]
+fn values_that_cannot_be_read_and_values_out_of_range_are_named_together() {
+    let error = read(&[
+        ("GREENROOM_DRAIN_DEADLINE", "soon"),
+        ("GREENROOM_SHARDS", "0"),
+        // With the default of the drain deadline, which nobody set, this would be too short.
+        ("GREENROOM_MIGRATION_TIMEOUT", "5s"),
+    ])
+    .unwrap_err();
+    let [deadline, shards] = &error.complaints[..] else { panic!("{error}") };
+    assert!(deadline.starts_with("GREENROOM_DRAIN_DEADLINE must be a time span"), "{deadline}");
+    assert_eq!(shards, "GREENROOM_SHARDS must be 1 to 65536, got 0");
+}
+
+#[test]
+fn a_payload_limit_is_a_size() {
+    let limit = |text| read(&[("GREENROOM_PAYLOAD_BYTES_MAX", text)]);
+    for (text, bytes) in [("4194304", 4 << 20), ("64KiB", 64 << 10), ("1MB", 1_000_000)] {
+        assert_eq!(limit(text).unwrap().limits.payload_bytes_max, bytes, "{text}");
+    }
+    let complaint = limit("2GiB").unwrap_err().to_string();
+    assert_eq!(complaint, "GREENROOM_PAYLOAD_BYTES_MAX must be 1KiB to 1GiB, got 2GiB");
+    let complaint = limit("off").unwrap_err().to_string();
+    assert!(complaint.contains("must be a number of bytes such as"), "{complaint}");
 }
