@@ -15,10 +15,10 @@ use tracing::Instrument;
 
 use crate::codec::Codec;
 use crate::driver::{Command, Driver};
-use crate::heart::Heart;
+use crate::heart::{Heart, WINDOWS_UNTIL_HUNG};
 use crate::metrics::{Beats, Ledger};
 use crate::options::{ClusterError, ClusterOptions, check, shards_in_all};
-use crate::pulse::Pulse;
+use crate::pulse::Pulses;
 use crate::quiet::Quiet;
 use crate::right::RightToRun;
 use crate::routing::Routes;
@@ -48,6 +48,9 @@ pub struct Cluster {
     codec: Codec,
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<Status>,
+    pulses: Pulses,
+    /// How long a loop may go without a sign of life.
+    silence_max: Duration,
 }
 
 impl Cluster {
@@ -66,14 +69,14 @@ impl Cluster {
         let routes = Arc::new(Routes::new(shards_in_all(options.shards)));
         let right = Arc::new(RightToRun::default());
         let (events, inbox) = mpsc::channel(EVENTS_WAITING_MAX);
-        let pulse = Arc::new(Pulse::new());
+        let pulses = Pulses::new();
         let heart = Heart::start(
             options.store.clone(),
             codec.clone(),
             options.timing,
             Arc::clone(&right),
             events.clone(),
-            Arc::clone(&pulse),
+            pulses.clone(),
             Beats::of(&options.node),
         )?;
         let agent = Agent::new(Config {
@@ -113,13 +116,14 @@ impl Cluster {
             orders: HashMap::new(),
             last_order: 0,
             hosted: (0, Arc::default()),
-            pulse,
+            pulse: Arc::clone(&pulses.driver),
             events,
         };
         let (status_of, status) = watch::channel(driver.status(None));
+        let silence_max = options.timing.window * WINDOWS_UNTIL_HUNG;
         let span = tracing::info_span!("node", id = %options.node);
         tokio::spawn(driver.run(watcher, inbox, orders, status_of).instrument(span));
-        Ok(Self { routes, right, gates, codec, commands, status })
+        Ok(Self { routes, right, gates, codec, commands, status, pulses, silence_max })
     }
 
     /// Where calls go.
@@ -135,6 +139,15 @@ impl Cluster {
     /// How the node stands now.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// What has not made progress for five liveness windows, in words; empty when all does. It says
+    /// nothing about a membership that has ended.
+    pub fn hung(&self) -> Vec<String> {
+        let Pulses { driver, heart } = &self.pulses;
+        let loops = [("event loop", driver.age()), ("heartbeat thread", heart.age())];
+        let hung = loops.iter().filter(|(_, age)| *age > self.silence_max);
+        hung.map(|(name, age)| format!("the {name} has made no progress for {age:.1?}")).collect()
     }
 
     /// Waits until `condition` holds, and answers with the status that met it.

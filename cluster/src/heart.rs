@@ -14,13 +14,14 @@ use crate::clock;
 use crate::codec::Codec;
 use crate::connect::StoreConfig;
 use crate::metrics::{Beats, Unacknowledged};
-use crate::pulse::Pulse;
+use crate::pulse::Pulses;
 use crate::quiet::Quiet;
 use crate::right::RightToRun;
 use crate::store::{Commit, Store};
 
-/// For how many liveness windows the driver may hang before the heart stops for it.
-const WINDOWS_WITHOUT_DRIVER: u32 = 5;
+/// For how many liveness windows the driver may hang before the heart stops for it, and either of
+/// them before the node counts as hung.
+pub(crate) const WINDOWS_UNTIL_HUNG: u32 = 5;
 
 /// Keeps the heartbeat of one life at a time going; ends when dropped.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Heart {
         timing: Timing,
         right: Arc<RightToRun>,
         report: mpsc::Sender<Event>,
-        driver: Arc<Pulse>,
+        pulses: Pulses,
         beats: Beats,
     ) -> std::io::Result<Self> {
         let (life, lives) = watch::channel(None);
@@ -46,7 +47,7 @@ impl Heart {
             right: Arc::clone(&right),
             report,
             quiet: Quiet::default(),
-            driver,
+            pulses,
             beats,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -81,7 +82,8 @@ struct Beating {
     right: Arc<RightToRun>,
     report: mpsc::Sender<Event>,
     quiet: Quiet,
-    driver: Arc<Pulse>,
+    /// That of the driver says whether to go on; that of this loop tells the probes that it does.
+    pulses: Pulses,
     beats: Beats,
 }
 
@@ -111,7 +113,10 @@ impl Beating {
         let mut acknowledged = None;
         let mut was_answered = true;
         loop {
-            let life = lives.wait_for(Option::is_some).await.map(|life| life.clone());
+            self.pulses.heart.beat();
+            // Without a life there is nothing to beat for, but it goes round all the same.
+            let waited = timeout(self.timing.heartbeat, lives.wait_for(Option::is_some)).await;
+            let Ok(life) = waited.map(|life| life.map(|life| life.clone())) else { continue };
             let Ok(life) = life else { return };
             let Some(life) = life else { continue };
             if !self.driver_is_alive() {
@@ -160,6 +165,7 @@ impl Beating {
 
     async fn connect(&mut self, config: &StoreConfig) -> Arc<dyn Store> {
         loop {
+            self.pulses.heart.beat();
             match config.connect().await {
                 Ok(store) => return store,
                 Err(error) => {
@@ -175,7 +181,7 @@ impl Beating {
     /// Whether the driver still carries decisions out. One that hangs would hold its shards, and
     /// perhaps the lead, for ever, if its node went on looking alive.
     fn driver_is_alive(&self) -> bool {
-        self.driver.age() < self.timing.window * WINDOWS_WITHOUT_DRIVER
+        self.pulses.driver.age() < self.timing.window * WINDOWS_UNTIL_HUNG
     }
 
     /// Whether the store answers this node at all. After a beat without an answer that must be known

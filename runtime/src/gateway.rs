@@ -24,13 +24,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use governor::clock::MonotonicClock;
-use greenroom_cluster::{Cluster, Status, StatusPhase};
 use serde_json::{json, value::RawValue};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::activation::Answer;
 use crate::failure::{Failure, FailureCode};
+use crate::health::{Health, NotLive, Readiness};
 use crate::intercept::Source;
 use crate::metrics;
 use crate::overload::Refusals;
@@ -49,7 +49,7 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Clone)]
 struct Gateway {
     router: Router,
-    cluster: Cluster,
+    health: Health,
     /// Turns false when the node stops.
     serving: watch::Receiver<bool>,
 }
@@ -57,7 +57,7 @@ struct Gateway {
 /// Of limits that were checked.
 pub(crate) fn routes(
     router: Router,
-    cluster: Cluster,
+    health: Health,
     limits: &GatewayLimits,
     refusals: Arc<Refusals>,
     serving: watch::Receiver<bool>,
@@ -74,7 +74,7 @@ pub(crate) fn routes(
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_verb)
         .layer(DefaultBodyLimit::max(body_bytes_max))
-        .with_state(Gateway { router, cluster, serving })
+        .with_state(Gateway { router, health, serving })
 }
 
 /// An answer that is no success.
@@ -274,26 +274,24 @@ async fn peek(
     Ok(axum::Json(body).into_response())
 }
 
-/// Whether the node's event loop makes progress.
+/// Whether the node makes progress.
 async fn live(State(gateway): State<Gateway>) -> Result<Response, Refusal> {
-    match gateway.cluster.status().phase {
-        StatusPhase::Stopped(reason) => {
-            let reason = reason.unwrap_or_else(|| "the node has left its cluster".to_owned());
-            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", reason))
+    match gateway.health.not_live() {
+        Some(NotLive { code, message }) => {
+            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code, message))
         }
-        _ => Ok(axum::Json(json!({"live": true})).into_response()),
+        None => Ok(axum::Json(json!({"live": true})).into_response()),
     }
 }
 
 /// Whether calls should come here.
 async fn ready(State(gateway): State<Gateway>) -> Response {
-    let status = gateway.cluster.status();
-    let reasons = why_not_ready(&status, gateway.cluster.right().holds());
+    let Readiness { claimed, targeted, reasons } = gateway.health.readiness();
     let code = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
         "ready": reasons.is_empty(),
-        "claimed": status.claimed,
-        "targeted": status.targeted,
+        "claimed": claimed,
+        "targeted": targeted,
         "reasons": reasons,
     });
     (code, axum::Json(body)).into_response()
@@ -307,24 +305,6 @@ async fn scrape() -> Result<Response, Refusal> {
         Refusal::new(StatusCode::NOT_FOUND, "no_metrics", message)
     })?;
     Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response())
-}
-
-fn why_not_ready(status: &Status, right: bool) -> Vec<String> {
-    let mut reasons = Vec::new();
-    let mut unless = |holds: bool, reason: &str| {
-        if !holds {
-            reasons.push(reason.to_owned());
-        }
-    };
-    unless(status.synced, "the cluster's state is not loaded, or the store's watch is lost");
-    match &status.phase {
-        StatusPhase::Active => unless(right, "the node has no right to run: heartbeats fail"),
-        StatusPhase::Joining => unless(false, "the node has not joined yet"),
-        StatusPhase::Draining => unless(false, "the node gives its shards away"),
-        StatusPhase::Stopped(_) => unless(false, "the node has left"),
-    }
-    unless(status.claimed == status.targeted, "not all targeted shards are claimed");
-    reasons
 }
 
 /// Kind, key or method is no text.

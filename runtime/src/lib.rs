@@ -53,6 +53,7 @@ mod config;
 mod context;
 mod failure;
 mod gateway;
+mod health;
 mod intercept;
 pub mod interceptors;
 mod interface;

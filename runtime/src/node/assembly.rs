@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tonic_health::pb::health_server::HealthServer;
 
 use super::builder::NodeError;
 use super::kinds::Kinds;
@@ -23,6 +24,7 @@ use super::{Node, Parts};
 use crate::activation::Hosted;
 use crate::config::Config;
 use crate::gateway;
+use crate::health::{Health, HealthService};
 use crate::intercept::Interceptors;
 use crate::interface::InterfaceSpec;
 use crate::kind::{Host, Kind};
@@ -123,6 +125,7 @@ pub(super) async fn start(
     let inspect_service = InspectService::new(identity, cluster.clone(), router.clone());
     let operate_service =
         OperateService::new(config.node.clone(), cluster.clone(), config.operator_token.clone());
+    let health = Health::new(cluster.clone());
     let mut servers = Servers { peers: JoinSet::new(), http: JoinSet::new() };
     servers.peers.spawn(serve_peers(
         peer_listener,
@@ -131,12 +134,13 @@ pub(super) async fn start(
             .max_encoding_message_size(FRAME_BYTES_MAX),
         InspectServer::new(inspect_service),
         OperateServer::new(operate_service).max_decoding_message_size(ORDER_BYTES_MAX),
+        HealthServer::new(HealthService(health.clone())),
         serving.subscribe(),
     ));
     if let Some(listener) = http_listener {
         let routes = gateway::routes(
             router.clone(),
-            cluster.clone(),
+            health,
             &config.gateway,
             refusals,
             http_serving.subscribe(),

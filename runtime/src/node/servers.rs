@@ -10,7 +10,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::pb::health_server::HealthServer;
 
+use crate::health::HealthService;
 use crate::peer::{InspectService, OperateService, PeerService, Serving};
 
 /// The servers of a node, one task each.
@@ -24,6 +26,7 @@ pub(super) async fn serve_peers(
     peer: PeerServer<PeerService>,
     inspect: InspectServer<InspectService>,
     operate: OperateServer<OperateService>,
+    health: HealthServer<HealthService>,
     serving: watch::Receiver<Serving>,
 ) {
     // The builder's own setting does not reach connections that are accepted elsewhere.
@@ -35,6 +38,7 @@ pub(super) async fn serve_peers(
         .add_service(peer)
         .add_service(inspect)
         .add_service(operate)
+        .add_service(health)
         .serve_with_incoming_shutdown(incoming, Serving::Goodbye.reached(serving))
         .await;
     if let Err(error) = served {
