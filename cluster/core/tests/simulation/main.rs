@@ -46,7 +46,10 @@ fn the_invariants_hold_through_all_faults_and_the_cluster_is_whole_afterwards() 
         let idle = summary.idle.len() as u64;
         assert!(idle * 50 <= runs, "{idle} of {runs} runs were hardly disturbed or hardly used");
         let named = summary.counts.named();
-        let few: Vec<_> = named.into_iter().filter(|(_, count)| *count < runs / 60).collect();
+        // Some can happen only with clocks beyond the bound, which few runs have.
+        let of = |name: &str| if name.starts_with("beyond") { summary.beyond_bound } else { runs };
+        let few = named.into_iter().filter(|(name, count)| *count < of(name) / 60);
+        let few: Vec<_> = few.collect();
         assert!(few.is_empty(), "hardly ever happened in {runs} runs: {few:?}");
     }
 }

@@ -63,7 +63,7 @@ pub(crate) struct Summary {
     /// Those that don't count.
     pub(crate) idle: Vec<u64>,
     runs: u64,
-    beyond_bound: u64,
+    pub(crate) beyond_bound: u64,
     took: Duration,
     threads: u32,
 }
