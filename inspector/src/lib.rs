@@ -40,6 +40,8 @@ mod load;
 mod node;
 mod order;
 pub mod page;
+#[cfg(test)]
+mod samples;
 mod shard;
 mod tally;
 mod topology;

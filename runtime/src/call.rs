@@ -1,6 +1,5 @@
 //! A call from the caller's side: the address of an actor, and a call on it before it is made.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
@@ -11,7 +10,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use greenroom_core::{ActorId, ShardId};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::activation::{Answer, Hosted};
@@ -21,7 +19,6 @@ use crate::interface::MethodSpec;
 use crate::payload::{Arguments, Encoding, Outcome, encode_to};
 use crate::request_context::{Changes, RequestContext};
 use crate::router::{Begun, Method, Package, Persistence, Request, Router, UnderWay, poll_budget};
-use crate::streaming::Items;
 
 /// Longest that a call may take, whatever its caller says: no turn waits for ever.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -80,6 +77,10 @@ pub trait Address: Clone + Send + Sync + 'static {
     fn actor(&self) -> &ActorRef;
 }
 
+/// How an outcome becomes what the caller of a method gets; with how bytes, if that is what came, are
+/// written.
+type Take<T, E> = fn(Outcome, Encoding) -> Result<T, CallError<E>>;
+
 /// A call that has not been made yet: `.await` makes it, [`Call::send`] makes it one-way.
 ///
 /// What surely did not run because of the cluster's own business (the shard was moving, the owner could
@@ -96,89 +97,20 @@ pub struct Call<'a, Args, T, E> {
     timeout: Option<Duration>,
     persistence: Persistence,
     changes: Option<Box<Changes>>,
-    take: fn(Outcome) -> Result<T, CallError<E>>,
+    take: Take<T, E>,
 }
 
 impl<'a, Args, T, E> Call<'a, Args, T, E> {
-    fn made(
-        actor: &'a ActorRef,
-        method: &'static MethodSpec,
-        index: usize,
-        arguments: Args,
-        take: fn(Outcome) -> Result<T, CallError<E>>,
-    ) -> Self {
-        let (arguments, persistence) = (Typed::Whole(arguments), Persistence::Usual);
-        Self { actor, method, index, arguments, timeout: None, persistence, changes: None, take }
-    }
-}
-
-impl<'a, Args, T, E> Call<'a, Args, T, E>
-where
-    Args: Serialize + Send + 'static,
-    T: DeserializeOwned + Send + 'static,
-    E: DeserializeOwned + Send + 'static,
-{
-    /// A call of a method that returns a `Result`. Written by the interface macro.
+    /// A call whose outcome is taken by this one of [`Outcome`]'s methods. Written by the interface macro.
     pub fn new(
         actor: &'a ActorRef,
         method: &'static MethodSpec,
         index: usize,
         arguments: Args,
+        take: Take<T, E>,
     ) -> Self {
-        let take = |outcome: Outcome| outcome.take(Encoding::MessagePack);
-        Self::made(actor, method, index, arguments, take)
-    }
-}
-
-impl<'a, Args, T> Call<'a, Args, T, Infallible>
-where
-    Args: Serialize + Send + 'static,
-    T: DeserializeOwned + Send + 'static,
-{
-    /// A call of a method that returns a plain value. Written by the interface macro.
-    pub fn new_infallible(
-        actor: &'a ActorRef,
-        method: &'static MethodSpec,
-        index: usize,
-        arguments: Args,
-    ) -> Self {
-        let take = |outcome: Outcome| outcome.take_value(Encoding::MessagePack);
-        Self::made(actor, method, index, arguments, take)
-    }
-}
-
-impl<'a, Args, T, E> Call<'a, Args, Items<T>, E>
-where
-    Args: Serialize + Send + 'static,
-    T: DeserializeOwned + Send + 'static,
-    E: DeserializeOwned + Send + 'static,
-{
-    /// A call of a method that returns a `Result` with a stream. Written by the interface macro.
-    pub fn new_streamed(
-        actor: &'a ActorRef,
-        method: &'static MethodSpec,
-        index: usize,
-        arguments: Args,
-    ) -> Self {
-        let take = |outcome: Outcome| outcome.take_items(Encoding::MessagePack);
-        Self::made(actor, method, index, arguments, take)
-    }
-}
-
-impl<'a, Args, T> Call<'a, Args, Items<T>, Infallible>
-where
-    Args: Serialize + Send + 'static,
-    T: DeserializeOwned + Send + 'static,
-{
-    /// A call of a method that returns a plain stream. Written by the interface macro.
-    pub fn new_streamed_infallible(
-        actor: &'a ActorRef,
-        method: &'static MethodSpec,
-        index: usize,
-        arguments: Args,
-    ) -> Self {
-        let take = |outcome: Outcome| outcome.take_plain_items(Encoding::MessagePack);
-        Self::made(actor, method, index, arguments, take)
+        let (arguments, persistence) = (Typed::Whole(arguments), Persistence::Usual);
+        Self { actor, method, index, arguments, timeout: None, persistence, changes: None, take }
     }
 }
 
@@ -305,7 +237,7 @@ enum Stage<'a, Args, T, E> {
 /// A call that another node has.
 struct There<'a, Args, T, E> {
     actor: &'a ActorRef,
-    take: fn(Outcome) -> Result<T, CallError<E>>,
+    take: Take<T, E>,
     request: Request<'a>,
     package: Typed<Args>,
     under_way: UnderWay,
@@ -421,12 +353,9 @@ impl<Args, T, E> fmt::Debug for Calling<'_, Args, T, E> {
     }
 }
 
-fn taken<T, E>(
-    take: fn(Outcome) -> Result<T, CallError<E>>,
-    answer: Answer,
-) -> Result<T, CallError<E>> {
+fn taken<T, E>(take: Take<T, E>, answer: Answer) -> Result<T, CallError<E>> {
     match answer {
-        Answer::Done(outcome) => take(outcome),
+        Answer::Done(outcome) => take(outcome, Encoding::MessagePack),
         Answer::Bounced(failure, _) => Err(failure.into()),
         Answer::Accepted => {
             let message = "the owner took the call for a one-way one";

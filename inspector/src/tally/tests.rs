@@ -1,26 +1,7 @@
 use std::collections::BTreeMap;
 
-use crate::{ClusterView, Life, Node, NodeState, Shard, ShardCondition, Share, Totals};
-
-fn node(id: &str, incarnation: u64, state: NodeState) -> (String, Node) {
-    let life = life(id, incarnation);
-    let node = Node {
-        life,
-        state,
-        peer_address: format!("{id}:7400"),
-        http_address: None,
-        weight: 1,
-        zone: None,
-        labels: BTreeMap::new(),
-        kinds: Vec::new(),
-        version: "0.1.0".to_owned(),
-    };
-    (id.to_owned(), node)
-}
-
-fn life(node: &str, incarnation: u64) -> Life {
-    Life { node: node.to_owned(), incarnation }
-}
+use crate::samples::{self, life, node};
+use crate::{ClusterView, NodeState, Shard, ShardCondition, Share, Totals};
 
 /// Target and owner of a shard.
 type Sides = (Option<&'static str>, Option<(&'static str, u64)>);
@@ -29,30 +10,17 @@ type Sides = (Option<&'static str>, Option<(&'static str, u64)>);
 /// these targets and owners.
 fn view(shards: &[Sides]) -> ClusterView {
     let shard = |(number, (target, owner)): (u32, &Sides)| Shard {
-        number,
         target: target.map(str::to_owned),
         owner: owner.map(|(node, incarnation)| life(node, incarnation)),
         pin: (number == 3).then(|| "a".to_owned()),
-        epoch: 1,
-        reason: String::new(),
-        since_ms: None,
+        ..samples::shard(number)
     };
-    ClusterView {
-        cluster: "test".to_owned(),
-        answered_by: "a".to_owned(),
-        revision: 40,
-        leader: Some(life("a", 10)),
-        term: 1,
-        nodes: BTreeMap::from([
-            node("a", 10, NodeState::Active),
-            node("b", 20, NodeState::Draining),
-            node("c", 30, NodeState::Dead),
-        ]),
-        groups: Vec::new(),
-        shard_count: 1,
-        rebalancing_held: false,
-        shards: (0..).zip(shards).map(shard).collect(),
-    }
+    let nodes = [
+        node("a", 10, NodeState::Active),
+        node("b", 20, NodeState::Draining),
+        node("c", 30, NodeState::Dead),
+    ];
+    samples::view(nodes, (0..).zip(shards).map(shard).collect())
 }
 
 #[track_caller]

@@ -17,9 +17,10 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::caller::{Reply, with_present};
-use super::directory::{Shared, enter};
+use super::directory::Shared;
 use super::mailbox::{Admission, Cleared, Mailbox, Start, With};
 use super::run::{Ran, begin, first_turn, turn};
+use super::runtime::enter;
 use super::turn::{Answer, Job, Later, Queued, Replier, Submitted};
 use crate::actor::{Actor, DeactivateReason};
 use crate::ambient::{Home, InlinePlace};

@@ -1,6 +1,5 @@
 //! All actors of one kind on this node, by shard and key.
 
-use std::cell::Cell as LocalCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,8 +14,7 @@ use greenroom_cluster::RightToRun;
 use greenroom_core::ShardId;
 use greenroom_shardlock::{Gates, Permit};
 use parking_lot::Mutex;
-use tokio::runtime::{self, EnterGuard, Handle};
-use tokio::task;
+use tokio::runtime::Handle;
 
 use super::active::active_keys;
 use super::cell::{Cell, Moved};
@@ -141,28 +139,6 @@ impl<A, I> Shared<A, I> {
         let ours = *self.group.get()? == shard / self.count();
         ours.then(|| &self.slot(shard).cells)
     }
-}
-
-/// Enters the node's runtime, unless that is where we are.
-///
-/// Asking tokio counts a reference that all threads share, which costs more than all else on the way of a
-/// call when several of them make calls. A task stays with its runtime, so each thread asks once for a task
-/// and remembers the answer for the last one that it was home to.
-#[inline]
-pub(super) fn enter(runtime: &Handle) -> Option<EnterGuard<'_>> {
-    thread_local! {
-        static AT_HOME: LocalCell<Option<(task::Id, runtime::Id)>> = const { LocalCell::new(None) };
-    }
-    let here = task::try_id().map(|task| (task, runtime.id()));
-    if here.is_some() && AT_HOME.get() == here {
-        return None;
-    }
-    let is_home = |current: Handle| current.id() == runtime.id();
-    if Handle::try_current().is_ok_and(is_home) {
-        AT_HOME.set(here);
-        return None;
-    }
-    Some(runtime.enter())
 }
 
 /// A kind that this node hosts, whatever its actor type.

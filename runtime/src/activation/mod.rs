@@ -9,6 +9,7 @@ mod mailbox;
 mod name;
 mod passivate;
 mod run;
+mod runtime;
 mod streams;
 mod turn;
 

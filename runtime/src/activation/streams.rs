@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::cell::{Cell, CellPermit};
-use super::directory::enter;
+use super::runtime::enter;
 use crate::actor::Actor;
 use crate::ambient::Home;
 use crate::failure::{Failure, FailureCode};

@@ -171,7 +171,12 @@ impl Answers {
 
     fn wait(&self, call: u64, stream_window: u32) -> Arc<Caller> {
         let caller = Caller::new(stream_window);
-        self.waiting.lock().insert(call, Arc::clone(&caller));
+        let former = self.waiting.lock().insert(call, Arc::clone(&caller));
+        // A peer that uses a number again can neither cancel the former call nor be counted for it: a
+        // stream would stay open for ever.
+        if let Some(former) = former {
+            former.leave();
+        }
         caller
     }
 
@@ -302,5 +307,22 @@ impl Drop for LateReply {
             let failure = Failure::new(FailureCode::Fenced, message).that_may_have_run();
             self.answer(failed(failure));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_number_that_a_peer_uses_again_ends_its_former_call() {
+        let answers = Answers::new(1000);
+        let (former, present) = (answers.wait(7, 0), answers.wait(7, 0));
+        let is_gone = |caller: &Caller| caller.is_gone.load(Ordering::Acquire);
+        assert_eq!((is_gone(&former), is_gone(&present), answers.waiting()), (true, false, 1));
+        answers.forget(7, &former);
+        assert_eq!(answers.waiting(), 1, "that was another call");
+        answers.forget_callers();
+        assert!(is_gone(&present));
     }
 }

@@ -91,11 +91,7 @@ fn a_gate_stays_shut_while_a_release_of_before_may_still_be_applied() {
 #[test]
 fn what_became_of_a_write_without_an_answer_is_read_and_not_found_out_by_a_conflict() {
     let mut bench = Bench::new();
-    bench.led_by("b");
-    bench.snapshot();
-    let shard = Key::Shard(SHARD);
-    let given = bench.retarget("b", "a");
-    let sent = bench.tell(Event::Changes { entries: vec![given] }, writes(&shard));
+    let sent = bench.given();
     let [(request, claim)] = &sent[..] else { panic!("one claim: {sent:?}") };
     bench.store.commit(&name("a"), claim);
     let lost = Event::Committed { request: *request, outcome: Outcome::Ambiguous };
@@ -109,14 +105,9 @@ fn what_became_of_a_write_without_an_answer_is_read_and_not_found_out_by_a_confl
 #[test]
 fn a_shard_is_let_be_while_a_write_of_it_is_under_way() {
     let mut bench = Bench::new();
-    bench.led_by("b");
-    bench.snapshot();
-    let shard = Key::Shard(SHARD);
-    let given = bench.retarget("b", "a");
-    let sent = bench.tell(Event::Changes { entries: vec![given] }, writes(&shard));
+    let sent = bench.given();
     assert_eq!(sent.len(), 1, "one claim: {sent:?}");
-    let again = bench.retarget("b", "a");
-    let sent = bench.tell(Event::Changes { entries: vec![again] }, writes(&shard));
+    let sent = bench.given_again();
     assert!(sent.is_empty(), "the answer to the first will tell: {sent:?}");
 }
 

@@ -84,6 +84,19 @@ impl Bench {
         }
     }
 
+    /// The shard is given to this agent by b, who leads; what it sends then, unanswered.
+    pub(crate) fn given(&mut self) -> Vec<Sent> {
+        self.led_by("b");
+        self.snapshot();
+        self.given_again()
+    }
+
+    /// The same once more.
+    pub(crate) fn given_again(&mut self) -> Vec<Sent> {
+        let given = self.retarget("b", "a");
+        self.tell(Event::Changes { entries: vec![given] }, writes(&Key::Shard(SHARD)))
+    }
+
     /// Tells an event and answers all that the agent asks, except for transactions that are to be
     /// held back; those are returned.
     pub(crate) fn tell(&mut self, event: Event, hold: impl Fn(&Transaction) -> bool) -> Vec<Sent> {

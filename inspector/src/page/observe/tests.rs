@@ -1,47 +1,9 @@
 use super::*;
-use crate::{Group, Node, Shard};
-
-fn life(node: &str, incarnation: u64) -> Life {
-    Life { node: node.to_owned(), incarnation }
-}
-
-fn node(id: &str, incarnation: u64, state: NodeState) -> (String, Node) {
-    let node = Node {
-        life: life(id, incarnation),
-        state,
-        peer_address: String::new(),
-        http_address: None,
-        weight: 1,
-        zone: None,
-        labels: BTreeMap::new(),
-        kinds: Vec::new(),
-        version: String::new(),
-    };
-    (id.to_owned(), node)
-}
+use crate::samples::{self, life, node, shard};
 
 fn view() -> ClusterView {
-    let shard = |number| Shard {
-        number,
-        target: None,
-        owner: None,
-        pin: None,
-        epoch: 1,
-        reason: String::new(),
-        since_ms: None,
-    };
-    ClusterView {
-        cluster: "test".to_owned(),
-        answered_by: "a".to_owned(),
-        revision: 1,
-        leader: Some(life("a", 1)),
-        term: 1,
-        nodes: [node("a", 1, NodeState::Active), node("b", 2, NodeState::Active)].into(),
-        groups: vec![Group { name: "default".to_owned(), ..Group::default() }],
-        shard_count: 8,
-        rebalancing_held: false,
-        shards: (0..8).map(shard).collect(),
-    }
+    let nodes = [node("a", 1, NodeState::Active), node("b", 2, NodeState::Active)];
+    samples::view(nodes, (0..8).map(shard).collect())
 }
 
 fn told(change: impl FnOnce(&mut ClusterView)) -> Vec<String> {

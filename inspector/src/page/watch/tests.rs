@@ -1,47 +1,23 @@
 use super::*;
-use crate::{DecidedMove, Group, Node, NodeState};
+use crate::{DecidedMove, NodeState, samples};
 
 pub(in crate::page) fn watch() -> Watch {
     Watch::new("127.0.0.1:7400", Duration::from_secs(1))
 }
 
 fn life() -> Life {
-    Life { node: "a".to_owned(), incarnation: 1 }
+    samples::life("a", 1)
 }
 
 fn view() -> ClusterView {
-    let node = Node {
-        life: life(),
-        state: NodeState::Active,
-        peer_address: "127.0.0.1:7400".to_owned(),
-        http_address: None,
-        weight: 1,
-        zone: None,
-        labels: BTreeMap::new(),
-        kinds: Vec::new(),
-        version: String::new(),
-    };
     let shard = |number| Shard {
-        number,
         target: Some("a".to_owned()),
         owner: Some(life()),
-        pin: None,
-        epoch: 1,
         reason: "it had no live node".to_owned(),
         since_ms: Some(5),
+        ..samples::shard(number)
     };
-    ClusterView {
-        cluster: "test".to_owned(),
-        answered_by: "a".to_owned(),
-        revision: 1,
-        leader: Some(life()),
-        term: 1,
-        nodes: [("a".to_owned(), node)].into(),
-        groups: vec![Group { name: "default".to_owned(), ..Group::default() }],
-        shard_count: 4,
-        rebalancing_held: false,
-        shards: (0..4).map(shard).collect(),
-    }
+    samples::view([samples::node("a", 1, NodeState::Active)], (0..4).map(shard).collect())
 }
 
 fn told(decisions: Vec<Decision>) -> Told {

@@ -76,22 +76,23 @@ fn call(interface: &Interface, names: &Names, position: usize, method: &Method) 
         Some(error) => quote!(#error),
         None => quote!(::core::convert::Infallible),
     };
-    let (value, constructor) = match (method.output.streamed, &method.output.error) {
-        (false, Some(_)) => (quote!(#value), quote!(new)),
-        (false, None) => (quote!(#value), quote!(new_infallible)),
-        (true, Some(_)) => (quote!(::greenroom::Items<#value>), quote!(new_streamed)),
-        (true, None) => (quote!(::greenroom::Items<#value>), quote!(new_streamed_infallible)),
+    let (value, take) = match (method.output.streamed, &method.output.error) {
+        (false, Some(_)) => (quote!(#value), quote!(take)),
+        (false, None) => (quote!(#value), quote!(take_value)),
+        (true, Some(_)) => (quote!(::greenroom::Items<#value>), quote!(take_items)),
+        (true, None) => (quote!(::greenroom::Items<#value>), quote!(take_plain_items)),
     };
     quote! {
         #(#attrs)*
         #vis fn #ident(&self #(, #parameters)*)
             -> ::greenroom::Call<'_, #arguments, #value, #error>
         {
-            ::greenroom::Call::#constructor(
+            ::greenroom::Call::new(
                 &self.actor,
                 &<#interface_name as ::greenroom::Interface>::SPEC.methods[#position],
                 #position,
                 #arguments { #(#fields),* },
+                ::greenroom::__private::Outcome::#take,
             )
         }
     }
