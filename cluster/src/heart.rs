@@ -133,6 +133,11 @@ impl Beating {
                 Beat::Unanswered
             };
             was_answered = !matches!(beat, Beat::Unanswered);
+            if was_answered {
+                self.right.answered();
+            } else {
+                self.right.unanswered();
+            }
             let pause = match beat {
                 Beat::Acknowledged => {
                     if acknowledged != Some(life.incarnation) {

@@ -1,12 +1,17 @@
 //! The right to run turns.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use greenroom_core::{Incarnation, Moment};
 use parking_lot::Mutex;
 
 use crate::clock;
+
+/// After so many heartbeats in a row without an answer the store counts as silent. A process that wakes from
+/// a pause has two that tell nothing: the one that was under way, and a look over a connection that broke
+/// meanwhile.
+const UNANSWERED_UNTIL_SILENT: u32 = 3;
 
 /// Until when this node may run turns and acknowledge them: a moment that each acknowledged
 /// heartbeat moves on. Nothing has to happen for the right to end, so a process that was paused
@@ -17,6 +22,8 @@ pub struct RightToRun {
     until: AtomicU64,
     /// Whose right it is: the answer to a heartbeat of a former life moves nothing.
     life: Mutex<Option<Incarnation>>,
+    /// Heartbeats in a row that the store did not answer.
+    unanswered: AtomicU32,
 }
 
 impl RightToRun {
@@ -30,6 +37,22 @@ impl RightToRun {
     /// How long the right lasts if no further heartbeat is acknowledged.
     pub fn remaining(&self) -> Duration {
         Moment(self.until.load(Ordering::Acquire)).since(clock::moment())
+    }
+
+    /// Whether the right is lost and will not be back at once, because the store does not answer: the node can
+    /// neither run turns nor learn who else may.
+    pub fn is_lost_to_silence(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) >= UNANSWERED_UNTIL_SILENT && !self.holds()
+    }
+
+    /// The store did not answer a heartbeat.
+    pub(crate) fn unanswered(&self) {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The store answered, whatever it said.
+    pub(crate) fn answered(&self) {
+        self.unanswered.store(0, Ordering::Relaxed);
     }
 
     /// A life begins, without a right until its first heartbeat is acknowledged.
@@ -84,6 +107,23 @@ mod tests {
         right.begin(Incarnation(2));
         right.extend(Incarnation(1), soon());
         assert!(!right.holds());
+    }
+
+    #[test]
+    fn a_right_is_lost_to_silence_after_three_heartbeats_and_only_if_it_does_not_hold() {
+        let right = RightToRun::default();
+        right.begin(Incarnation(1));
+        right.unanswered();
+        right.unanswered();
+        assert!(!right.is_lost_to_silence(), "a process that woke from a pause looks like that");
+        right.unanswered();
+        assert!(right.is_lost_to_silence());
+        right.extend(Incarnation(1), soon());
+        assert!(!right.is_lost_to_silence(), "it holds");
+        right.end();
+        assert!(right.is_lost_to_silence());
+        right.answered();
+        assert!(!right.is_lost_to_silence());
     }
 
     #[test]

@@ -87,7 +87,8 @@ type Take<T, E> = fn(Outcome, Encoding) -> Result<T, CallError<E>>;
 /// not be reached) is tried again until the deadline. What a limit refused as `overloaded` surely did
 /// not run either, but comes back at once with a hint ([`Failure::retry_after`]): whoever is told early that
 /// there is too much to do can do without, and most callers that wait would be in the way of those that
-/// can't. [`Call::patient`] waits nevertheless, and [`Call::once`] tries nothing again.
+/// can't. What this node can't run, because the store does not answer it and its right to run has ended, fails
+/// at once too, as `fenced`: the node can't learn who else may. [`Call::patient`] waits nevertheless, and [`Call::once`] tries nothing again.
 #[must_use = "a call is made when it is awaited"]
 pub struct Call<'a, Args, T, E> {
     actor: &'a ActorRef,
@@ -135,7 +136,7 @@ where
     /// Waits when a limit refuses the call as `overloaded`: for what the refusal hints at, then it is
     /// tried again, and so on, as long as the next attempt comes before the deadline; else the
     /// refusal is the answer. The node's budget of retries counts these attempts, and while it is
-    /// empty the call waits longer.
+    /// empty the call waits longer. Waits also, until the deadline, while the store does not answer this node.
     pub fn patient(mut self) -> Self {
         self.persistence = Persistence::Patient;
         self

@@ -221,7 +221,8 @@ failure_codes! {
     Timeout = "timeout",
     /// The node asked does not own the actor's shard.
     NotOwner = "not_owner",
-    /// The node lost its right to run before the reply left.
+    /// The node lost its right to run before the reply left; or the node that the call was made on lost it, because
+    /// the store does not answer, and can't learn who else may run the call.
     Fenced = "fenced",
     /// The method, or an interceptor on the way to it, panicked.
     Panicked = "panicked",

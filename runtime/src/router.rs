@@ -47,6 +47,8 @@ const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(5);
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(200);
 /// Longest that it waits because a peer said so.
 const RETRY_HINT_MAX: Duration = Duration::from_secs(2);
+/// When a call that found the store silent is worth a new attempt.
+const DARK_HINT: Duration = Duration::from_secs(1);
 /// How often a node that stops looks whether its last calls have ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -416,6 +418,11 @@ impl Router {
             if self.0.closed.load(Ordering::Acquire) {
                 return failed(stopping());
             }
+            if request.persistence != Persistence::Patient
+                && self.0.cluster.right().is_lost_to_silence()
+            {
+                return failed(in_the_dark(last.as_ref()));
+            }
             request.shard = self.in_its_group(request.shard, request.id.kind());
             // Enabled before the attempt, so that a change during it is not missed.
             let mut changed = pin!(self.0.cluster.routes().changed(request.shard));
@@ -547,11 +554,21 @@ fn stopping() -> Failure {
 }
 
 fn out_of_time(last: Option<&Failure>) -> Failure {
-    let mut message = "the deadline passed before the call could run".to_owned();
-    if let Some(last) = last {
-        message = format!("{message}; at last: {last}");
+    let message = "the deadline passed before the call could run";
+    Failure::new(FailureCode::Timeout, with_last(message, last))
+}
+
+/// Waiting would be in vain: this node can't run the call, nor learn who may.
+fn in_the_dark(last: Option<&Failure>) -> Failure {
+    let message = "the store does not answer this node, so its right to run has ended";
+    Failure::new(FailureCode::Fenced, with_last(message, last)).with_retry_after(DARK_HINT)
+}
+
+fn with_last(message: &str, last: Option<&Failure>) -> String {
+    match last {
+        Some(last) => format!("{message}; at last: {last}"),
+        None => message.to_owned(),
     }
-    Failure::new(FailureCode::Timeout, message)
 }
 
 pub(crate) fn failed(failure: Failure) -> Answer {

@@ -181,6 +181,15 @@ pub struct Load {
 impl Load {
     /// One caller for each of `keys` through each of `nodes`; a call may take `patience`.
     pub fn start(nodes: &[&Node], keys: &[String], patience: Duration) -> Self {
+        Self::begin(nodes, keys, patience, false)
+    }
+
+    /// The same with callers that wait also when their own node has lost its right to run.
+    pub fn start_patient(nodes: &[&Node], keys: &[String], patience: Duration) -> Self {
+        Self::begin(nodes, keys, patience, true)
+    }
+
+    fn begin(nodes: &[&Node], keys: &[String], patience: Duration, is_patient: bool) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let report = Arc::new(Mutex::new(Report::default()));
         let (count, answered) = watch::channel(0);
@@ -191,7 +200,8 @@ impl Load {
             let (stop, report, count) = (stop.clone(), report.clone(), count.clone());
             callers.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    let answer = tally.add().timeout(patience).await;
+                    let call = tally.add().timeout(patience);
+                    let answer = if is_patient { call.patient().await } else { call.await };
                     Self::note(&report, tally.key(), answer);
                     count.send_modify(|count| *count += 1);
                     // Steady load, and not all that the machine can do.
