@@ -56,7 +56,15 @@ impl Inspect for InspectService {
             decision.number > after && shard.is_none_or(concerned)
         };
         let limit = if limit == 0 { usize::MAX } else { limit as usize };
-        let newest = decisions.iter().rev().filter(wanted).take(limit);
+        let mut newer_is_idle = false;
+        // Asked about a shard, each wait for something before its next move would bury the moves: the last
+        // of them says why it stayed.
+        let tells = |decision: &&Decision| {
+            let is_idle = matches!(decision.what, Decided::Idle { .. });
+            let is_followed = std::mem::replace(&mut newer_is_idle, is_idle) && is_idle;
+            shard.is_none() || !is_followed
+        };
+        let newest = decisions.iter().rev().filter(wanted).filter(tells).take(limit);
         let mut decisions: Vec<_> = newest.map(|told| decision(told, shard)).collect();
         decisions.reverse();
         Ok(Response::new(DecisionsReply { node: self.identity.node.clone(), decisions }))

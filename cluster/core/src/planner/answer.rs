@@ -164,7 +164,7 @@ impl fmt::Display for Idle {
             Self::NoMembers => f.write_str("no live node takes shards"),
             Self::Unstable { stable_for, needed } => write!(
                 f,
-                "the membership has been the same for {stable_for:?}, and rebalancing waits \
+                "the membership has been the same for {stable_for:.1?}, and rebalancing waits \
                  until that is {needed:?}"
             ),
             Self::InMotion { shards: 1 } => f.write_str("1 shard is still moving"),

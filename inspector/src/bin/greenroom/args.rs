@@ -11,7 +11,7 @@ use greenroom_inspector::ShardSpan;
 /// Any node can be asked; it answers with its own picture of the cluster, which may be a moment
 /// late, and passes orders on to the node that can carry them out. Orders (pin, unpin, move, drain,
 /// rebalance, group) need the operators' token: --token-file, or the variable
-/// GREENROOM_OPERATOR_TOKEN. Shards are written as 4711, 10-20, gpu/77 or gpu/10-20. Exit codes: 0
+/// GREENROOM_OPERATOR_TOKEN, or GREENROOM_OPERATOR_TOKEN_FILE. Shards are written as 4711, 10-20, gpu/77 or gpu/10-20. Exit codes: 0
 /// done, 1 the cluster could not be asked or refused, 2 bad usage, 3 `topology diff` found
 /// differences.
 #[derive(Debug, Parser)]
@@ -31,9 +31,9 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
 
-    /// File that holds the operators' token, for orders [default: GREENROOM_OPERATOR_TOKEN]
+    /// File that holds the operators' token, for orders; without one, GREENROOM_OPERATOR_TOKEN is the token
     // A token itself is no argument: other users of the machine could read it.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "GREENROOM_OPERATOR_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,
 
     #[command(subcommand)]

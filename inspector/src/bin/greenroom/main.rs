@@ -110,7 +110,10 @@ enum Failure {
     Shard(#[from] UnknownShard),
     #[error("the cluster has no shard {0}")]
     NoShard(String),
-    #[error("orders need the operators' token: give --token-file, or set GREENROOM_OPERATOR_TOKEN")]
+    #[error(
+        "orders need the operators' token: give --token-file, or set GREENROOM_OPERATOR_TOKEN or \
+             GREENROOM_OPERATOR_TOKEN_FILE"
+    )]
     NoToken,
     #[error(transparent)]
     Token(#[from] BadToken),
