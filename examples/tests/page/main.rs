@@ -304,6 +304,13 @@ async fn orders_need_the_token_and_stand_in_etcd() {
     let leader = stage.cluster.leader().await;
     let drained = a_follower(&stage.cluster).await;
     let silent = names.into_iter().find(|name| *name != leader && *name != drained).unwrap();
+    // Somebody else pins shards meanwhile.
+    let pinned = (1..8).flat_map(|row| (60..70).map(move |column| row * 1024 + column));
+    let pinned: Vec<u32> = pinned.collect();
+    let order = stage.operator().await.pin(pinned.clone(), Some(leader.clone())).await;
+    order.expect("it is carried out");
+    until("pins", async || stage.total("pinned").await == Some(pinned.len() as u64)).await;
+    until("pins that are kept", async || stage.total("in_motion").await == Some(0)).await;
     browser.click(&format!("[data-node={drained}] [data-order=drain]")).await;
     browser.shows("#order-text", &format!("{drained} will give all its")).await;
     stage.cluster.signal(silent, "-STOP");
@@ -339,6 +346,12 @@ async fn orders_need_the_token_and_stand_in_etcd() {
 }
 
 impl Stage {
+    /// Who gives orders past the page.
+    async fn operator(&self) -> Operator {
+        let token = OperatorToken::new(TOKEN).expect("a token");
+        Operator::connect(&self.node, token).await.expect("the node listens")
+    }
+
     /// Gives an order past the page's own forms; status and code.
     async fn api_post(&self, order: &str, body: Value, token: Option<&str>) -> Value {
         let script = "
@@ -355,8 +368,7 @@ impl Stage {
 async fn a_killed_node_is_seen_to_leave_orphans_until_somebody_may_own_them() {
     let mut stage = Stage::set(async |_| "node-1".to_owned()).await;
     // Only node-3 has the label, so that nobody takes over from it.
-    let token = OperatorToken::new(TOKEN).expect("a token");
-    let mut operator = Operator::connect(&stage.node, token).await.expect("the node listens");
+    let mut operator = stage.operator().await;
     let require = [("disk".to_owned(), "ssd".to_owned())].into();
     let order = operator.set_rule("default".to_owned(), require, [].into(), false);
     order.await.expect("it is carried out");
