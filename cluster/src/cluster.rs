@@ -11,12 +11,11 @@ use greenroom_core::{
 use greenroom_shardlock::Gates;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
-use tracing::Instrument;
 
 use crate::codec::Codec;
 use crate::driver::{Command, Driver};
 use crate::heart::{Heart, WINDOWS_UNTIL_HUNG};
-use crate::metrics::{Beats, Ledger};
+use crate::metrics::Ledger;
 use crate::options::{ClusterError, ClusterOptions, check, shards_in_all};
 use crate::pulse::Pulses;
 use crate::quiet::Quiet;
@@ -77,7 +76,7 @@ impl Cluster {
             Arc::clone(&right),
             events.clone(),
             pulses.clone(),
-            Beats::of(&options.node),
+            options.node.clone(),
         )?;
         let agent = Agent::new(Config {
             node: options.node.clone(),
@@ -98,9 +97,11 @@ impl Cluster {
             codec: codec.clone(),
             events: events.clone(),
             quiet: Quiet::default(),
+            node: options.node.clone(),
         };
         let (commands, orders) = mpsc::channel(16);
         let driver = Driver {
+            node: options.node.clone(),
             agent,
             store,
             codec: codec.clone(),
@@ -121,8 +122,7 @@ impl Cluster {
         };
         let (status_of, status) = watch::channel(driver.status(None));
         let silence_max = options.timing.window * WINDOWS_UNTIL_HUNG;
-        let span = tracing::info_span!("node", id = %options.node);
-        tokio::spawn(driver.run(watcher, inbox, orders, status_of).instrument(span));
+        tokio::spawn(driver.run(watcher, inbox, orders, status_of));
         Ok(Self { routes, right, gates, codec, commands, status, pulses, silence_max })
     }
 

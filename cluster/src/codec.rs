@@ -145,7 +145,7 @@ impl Codec {
                 Some(Entry { key, revision: mod_revision, held: Some(held) })
             }
             Err(error) => {
-                tracing::error!(key = item.key, %error, "a record in the store is unreadable");
+                tracing::error!(record = item.key, %error, "a record in the store is unreadable");
                 None
             }
         }

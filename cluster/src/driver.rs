@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use greenroom_core::{
-    Agent, Decision, Effect, Event, Notice, Order, OrderId, Refusal, ShardId, ShardLoad, View,
+    Agent, Decision, Effect, Event, NodeId, Notice, Order, OrderId, Refusal, ShardId, ShardLoad,
+    View,
 };
 use greenroom_shardlock::Gates;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
+use tracing::Instrument;
 
 use crate::clock;
 use crate::cluster::{Activations, OpenShard};
@@ -48,6 +50,8 @@ pub(crate) enum Command {
 }
 
 pub(crate) struct Driver {
+    /// For the log.
+    pub(crate) node: NodeId,
     pub(crate) agent: Agent,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) codec: Codec,
@@ -136,19 +140,24 @@ impl Driver {
             if matches!(event, Event::WatchLost) {
                 self.ledger.watch_lost();
             }
+            // Made anew, because what the log wants can change at any time. The level is an error's, so
+            // that whatever is told has it.
+            let span = tracing::error_span!("node", node = %self.node);
             let time = clock::now();
             for effect in self.agent.step(time, event) {
                 if let Effect::Fence(_) = effect {
                     // A drain of the life that is over must not touch a gate of the next one.
                     drains.shutdown().await;
                 }
-                self.carry_out(effect, &mut tasks, &mut drains, &mut stopped);
+                span.in_scope(|| self.carry_out(effect, &mut tasks, &mut drains, &mut stopped));
             }
             self.pulse.beat();
             self.observe_hosted();
             let now = self.status(stopped.clone());
-            self.told.serving(&now);
-            self.told.right(&now, self.right.holds());
+            span.in_scope(|| {
+                self.told.serving(&now);
+                self.told.right(&now, self.right.holds());
+            });
             self.ledger.survey(&self.agent, time.moment, self.right.remaining(), &self.gates);
             status.send_if_modified(|status| {
                 let changed = *status != now;
@@ -224,13 +233,13 @@ impl Driver {
     ) {
         match effect {
             Effect::Commit { request, purpose, transaction } => {
-                tasks.spawn(self.commit(request, purpose, &transaction));
+                tasks.spawn(self.commit(request, purpose, &transaction).in_current_span());
             }
             Effect::Read { request, keys } => {
-                tasks.spawn(self.read(request, &keys));
+                tasks.spawn(self.read(request, &keys).in_current_span());
             }
             Effect::Probe { life, address } => {
-                tasks.spawn(self.probe(life, address));
+                tasks.spawn(self.probe(life, address).in_current_span());
             }
             Effect::Answer { id, result } => {
                 if let Some(answer) = self.orders.remove(&id) {
@@ -249,15 +258,22 @@ impl Driver {
                     patience: self.drain_deadline,
                     events: self.events.clone(),
                 };
-                drains.spawn(handoff.run(shards));
+                drains.spawn(handoff.run(shards).in_current_span());
             }
             Effect::Revoke(shards) => {
                 for shard in shards {
-                    tracing::error!(%shard, "a shard was taken away without a handoff");
+                    let epoch = self.gates.state(shard.0).epoch();
+                    tracing::error!(
+                        shard = shard.0,
+                        epoch,
+                        "a shard was taken away without a handoff"
+                    );
                     self.revoke(shard);
                 }
             }
-            Effect::Fence(_) => {
+            Effect::Fence(life) => {
+                let incarnation = life.incarnation.0;
+                tracing::debug!(incarnation, "fenced: all gates are closed, all actors dropped");
                 self.gates.revoke_all();
                 self.activations.drop_all();
             }
@@ -286,12 +302,20 @@ impl Driver {
             if let Err(error) = self.gates.open(shard.0, epoch.0) {
                 // The agent opens only what is drained, so this is a defect. What is open belongs
                 // to an older epoch, and must go before the shard can be served.
-                tracing::error!(%shard, %epoch, %error, "the gate of a claimed shard was not free");
+                tracing::error!(
+                    shard = shard.0,
+                    epoch = epoch.0,
+                    %error,
+                    "the gate of a claimed shard was not free"
+                );
                 self.revoke(shard);
                 if let Err(error) = self.gates.open(shard.0, epoch.0) {
-                    tracing::error!(%shard, %epoch, %error, "a claimed shard can't be served");
+                    let (shard, epoch) = (shard.0, epoch.0);
+                    tracing::error!(shard, epoch, %error, "a claimed shard can't be served");
                 }
             }
+            let (number, epoch) = (shard.0, epoch.0);
+            tracing::debug!(shard = number, epoch, "claimed: the gate of the shard is open");
             self.routes.notify(shard);
         }
     }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use greenroom_core::record::{Guard, HeartbeatRecord, Key, Record, Transaction, Write};
-use greenroom_core::{Event, Life, Timing};
+use greenroom_core::{Event, Life, NodeId, Timing};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -38,7 +38,7 @@ impl Heart {
         right: Arc<RightToRun>,
         report: mpsc::Sender<Event>,
         pulses: Pulses,
-        beats: Beats,
+        node: NodeId,
     ) -> std::io::Result<Self> {
         let (life, lives) = watch::channel(None);
         let beating = Beating {
@@ -48,7 +48,8 @@ impl Heart {
             report,
             quiet: Quiet::default(),
             pulses,
-            beats,
+            beats: Beats::of(&node),
+            node,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new()
@@ -84,6 +85,8 @@ struct Beating {
     quiet: Quiet,
     /// That of the driver says whether to go on; that of this loop tells the probes that it does.
     pulses: Pulses,
+    /// For the log.
+    node: NodeId,
     beats: Beats,
 }
 
@@ -175,7 +178,8 @@ impl Beating {
                 Ok(store) => return store,
                 Err(error) => {
                     if let Some(untold) = self.quiet.occurred() {
-                        tracing::warn!(%error, untold, "the heartbeat can't reach the store yet");
+                        let node = &self.node;
+                        tracing::warn!(%node, %error, untold, "the heartbeat can't reach the store yet");
                     }
                     tokio::time::sleep(self.timing.heartbeat).await;
                 }
@@ -232,7 +236,8 @@ impl Beating {
     fn unanswered(&mut self, reason: &str) -> Beat {
         if let Some(untold) = self.quiet.occurred() {
             let remaining = self.right.remaining();
-            tracing::warn!(reason, untold, ?remaining, "a heartbeat was not acknowledged");
+            let node = &self.node;
+            tracing::warn!(%node, reason, untold, ?remaining, "a heartbeat was not acknowledged");
         }
         Beat::Unanswered
     }

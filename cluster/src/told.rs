@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use greenroom_core::Notice;
+use greenroom_core::{NodeId, Notice};
 use tokio::time::Instant;
 
 use crate::quiet::Quiet;
@@ -24,16 +24,22 @@ pub(crate) struct Told {
 
 impl Told {
     pub(crate) fn notice(&mut self, notice: &Notice) {
+        let Facts { incarnation, term, group, shards, peer } = Facts::of(notice);
+        macro_rules! tell {
+            ($level:ident $(, $more:ident)?) => {
+                tracing::$level!(incarnation, term, group, shards, peer $(, $more)?, "{notice}")
+            };
+        }
         match notice {
             Notice::OtherCluster { .. } | Notice::KindRefused(_) | Notice::Stuck { .. } => {
-                tracing::error!("{notice}");
+                tell!(error);
             }
             Notice::StoreFailed { permanent, .. } => {
                 let Some(untold) = self.store_trouble.occurred() else { return };
                 if *permanent {
-                    tracing::error!(untold, "{notice}");
+                    tell!(error, untold);
                 } else {
-                    tracing::warn!(untold, "{notice}");
+                    tell!(warn, untold);
                 }
             }
             Notice::Fenced(_)
@@ -42,12 +48,12 @@ impl Told {
             | Notice::PinsUnserved { .. }
             | Notice::KindLacking { .. }
             | Notice::NotRestored
-            | Notice::ReplyLost { .. } => tracing::warn!("{notice}"),
+            | Notice::ReplyLost { .. } => tell!(warn),
             Notice::Conflict { .. }
             | Notice::Idle { .. }
             | Notice::Claiming { .. }
-            | Notice::Draining { .. } => tracing::debug!("{notice}"),
-            _ => tracing::info!("{notice}"),
+            | Notice::Draining { .. } => tell!(debug),
+            _ => tell!(info),
         }
     }
 
@@ -79,6 +85,47 @@ impl Told {
         if settled && self.serving.unwrap_or(0) != served {
             self.serving = Some(served);
             tracing::info!(served, targeted = status.targeted, "serving shards");
+        }
+    }
+}
+
+/// What stands in a notice besides its words, as fields.
+#[derive(Default)]
+struct Facts<'a> {
+    /// Of the node itself.
+    incarnation: Option<u64>,
+    term: Option<u64>,
+    group: Option<&'a str>,
+    /// How many.
+    shards: Option<usize>,
+    /// Another node that it is about.
+    peer: Option<&'a str>,
+}
+
+impl<'a> Facts<'a> {
+    fn of(notice: &'a Notice) -> Self {
+        let none = Self::default();
+        match notice {
+            Notice::Joined(life) | Notice::Fenced(life) => {
+                Self { incarnation: Some(life.incarnation.0), ..none }
+            }
+            Notice::Elected(term) | Notice::Resigned(term) => Self { term: Some(term.0), ..none },
+            Notice::Burying { life, .. } | Notice::NameInUse { by: life, .. } => {
+                Self { peer: Some(life.node.as_str()), ..none }
+            }
+            Notice::PinsUnserved { node, shards } => {
+                Self { peer: Some(node.as_str()), shards: Some(*shards), ..none }
+            }
+            Notice::Draining { shards, to } => {
+                let peer = to.as_ref().map(NodeId::as_str);
+                Self { peer, shards: Some(*shards), ..none }
+            }
+            Notice::Claiming { shards } | Notice::Restored { shards } => {
+                Self { shards: Some(*shards), ..none }
+            }
+            Notice::Stuck { stuck, .. } => Self { shards: Some(stuck.shards.len()), ..none },
+            Notice::Idle { group, .. } => Self { group: Some(group), ..none },
+            _ => none,
         }
     }
 }

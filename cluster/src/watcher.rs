@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use greenroom_core::Event;
+use greenroom_core::{Event, NodeId};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -21,6 +21,8 @@ pub(crate) struct Watcher {
     pub(crate) codec: Codec,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) quiet: Quiet,
+    /// For the log.
+    pub(crate) node: NodeId,
 }
 
 impl Watcher {
@@ -29,7 +31,8 @@ impl Watcher {
         while !self.events.is_closed() {
             let Err(error) = self.follow().await else { return };
             if let Some(untold) = self.quiet.occurred() {
-                tracing::warn!(%error, untold, "can't follow the store; trying again");
+                let node = &self.node;
+                tracing::warn!(%node, %error, untold, "can't follow the store; trying again");
             }
             if self.events.send(Event::WatchLost).await.is_err() {
                 return;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use greenroom_proto::v1::inspect_client::InspectClient;
 use greenroom_proto::v1::{
-    DecisionsRequest, ExportRequest, LoadsRequest, SnapshotRequest, Topology,
+    DecisionsRequest, ExportRequest, LoadsRequest, LogRequest, SnapshotRequest, Topology,
 };
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use crate::client::{ANSWER_BYTES_MAX, Limits, connect};
-use crate::{ClusterView, Decisions, InspectError, Loads, Placement, convert};
+use crate::{ClusterView, Decisions, InspectError, Loads, LogLevel, Placement, convert};
 
 /// Most decisions that explain one shard: the newest.
 pub const WHY_DECISIONS_MAX: u32 = 20;
@@ -119,6 +119,15 @@ pub async fn decisions(
 /// As [`ClusterView::fetch`]; a node of an earlier version doesn't tell.
 pub async fn loads(address: &str) -> Result<Loads, InspectError> {
     line(address).loads().await
+}
+
+/// Asks the node with this peer address (`host:port`) what its process logs.
+///
+/// # Errors
+/// As [`ClusterView::fetch`]; a node of an earlier version doesn't tell.
+pub async fn log_level(address: &str) -> Result<LogLevel, InspectError> {
+    let reply = line(address).ask(async |node| node.log(LogRequest {}).await).await?;
+    Ok(convert::log_level(reply))
 }
 
 /// Asks the node with this peer address (`host:port`) for the cluster as a document.

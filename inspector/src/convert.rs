@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use greenroom_proto::v1;
 
 use crate::{
-    ClusterView, DecidedMove, Decision, Decisions, Group, Life, Loads, Node, NodeState, Placement,
-    Shard, ShardLoad,
+    ClusterView, DecidedMove, Decision, Decisions, Group, Life, Loads, LogLevel, Node, NodeState,
+    Placement, Shard, ShardLoad,
 };
 
 /// Name of the group of those who don't speak of groups.
@@ -135,6 +135,11 @@ pub(crate) fn loads(reply: v1::LoadsReply) -> Loads {
         leads: reply.leads,
         shards: reply.loads.into_iter().map(load).collect(),
     }
+}
+
+/// What a process logs.
+pub(crate) fn log_level(reply: v1::LogReply) -> LogLevel {
+    LogLevel { node: reply.node, directive: some(reply.directive) }
 }
 
 fn node(message: v1::Node) -> Result<Node, Malformed> {

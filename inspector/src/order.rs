@@ -158,6 +158,17 @@ impl Operator {
         answer(&self.address, self.limits, done).await
     }
 
+    /// Changes what the process of the asked node logs: a level, or levels of targets, such as
+    /// `info,greenroom::turns=debug`. It lasts as long as the process.
+    ///
+    /// # Errors
+    /// As [`Operator::pin`].
+    pub async fn set_log(&mut self, directive: String) -> Result<String, InspectError> {
+        let request = self.order(v1::SetLogRequest { directive });
+        let done = self.client.set_log(request);
+        answer(&self.address, self.limits, done).await
+    }
+
     fn order<M>(&self, message: M) -> Request<M> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", self.token.0.clone());

@@ -80,6 +80,18 @@ fn peek_as_table() {
     assert_eq!(ask(&node, &["peek", "cart/nobody"]), expected);
 }
 
+#[test]
+fn the_level_of_the_log_is_told_and_changed_with_the_token_only() {
+    let node = FixedNode::start(shop());
+    assert_eq!(ask(&node, &["log-level"]), "node  node-a\nlogs  info\n");
+    let own = greenroom_proto::v1::ClusterSnapshot { cluster: "own".to_owned(), ..shop() };
+    let own = FixedNode::start(own);
+    assert!(ask(&own, &["log-level"]).contains("a log of its program's own"));
+    let without = greenroom(&["log-level", "debug", "--node", &node.address]);
+    assert!(complaint(&without, 2).contains("orders need the operators' token"));
+    assert_eq!(node.orders(), [""; 0]);
+}
+
 /// Each question whose answer the README shows, and that answer.
 fn documented() -> Vec<(Vec<&'static str>, Value)> {
     let blocks = include_str!("../README.md").split("```json\n").skip(1);
@@ -99,7 +111,7 @@ fn json_is_as_the_readme_shows() {
     let node = FixedNode::start(shop());
     let documented = documented();
     let questions: Vec<_> = documented.iter().map(|(question, _)| question[0]).collect();
-    assert_eq!(questions, ["status", "peek", "shards", "why", "decisions", "pin"]);
+    assert_eq!(questions, ["status", "peek", "shards", "why", "decisions", "log-level", "pin"]);
     for (question, expected) in documented {
         let answer = printed(&operate(&node, &question));
         let answer: Value = serde_json::from_str(&answer).expect("JSON");

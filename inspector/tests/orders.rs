@@ -9,7 +9,7 @@ use support::{FixedNode, TOKEN, shop, topology};
 #[test]
 fn orders_reach_the_node_by_the_numbers_of_the_shards() {
     let node = FixedNode::start(shop());
-    let cases: [(&[&str], &str, &str); 11] = [
+    let cases: [(&[&str], &str, &str); 12] = [
         (&["pin", "0", "gpu/0-1"], "pinned 3 shards (by node-b)", r#"pin [0, 2, 3] """#),
         (&["pin", "1", "--to", "node-a"], "pinned 1 shard (by node-b)", r#"pin [1] "node-a""#),
         (&["unpin", "0-1"], "unpinned 2 shards (by node-b)", "unpin [0, 1]"),
@@ -44,6 +44,11 @@ fn orders_reach_the_node_by_the_numbers_of_the_shards() {
             &["group", "set", "gpu"],
             "group gpu has the new rule (by node-b)",
             r#"rule "gpu" {} {} false"#,
+        ),
+        (
+            &["log-level", "warn,greenroom::turns=debug"],
+            "logs warn,greenroom::turns=debug (by node-b)",
+            r#"log "warn,greenroom::turns=debug""#,
         ),
     ];
     for (arguments, expected, _) in cases {

@@ -120,10 +120,7 @@ fn nodes_get_only_variables_that_the_runtime_knows() {
         for variable in nodes.environment(&pod).unwrap().keys() {
             let ours = variable.starts_with("GREENROOM_");
             assert!(!ours || known(variable), "{name}: no node knows {variable}");
-            assert!(
-                ours || ["POD_IP", "RUST_LOG"].contains(&variable.as_str()),
-                "{name}: who reads {variable}?"
-            );
+            assert!(ours || variable == "POD_IP", "{name}: who reads {variable}?");
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::activation::Farewell;
+use crate::activation::Origin;
 use crate::request_context::RequestContext;
 use crate::router::Router;
 
@@ -42,6 +43,9 @@ pub(crate) trait Home: Send + Sync {
 
     /// The way to other actors; `None` without a node.
     fn router(&self) -> Option<Router>;
+
+    /// What the log says of the actor; `None` without a node.
+    fn origin(&self, shard: u32, epoch: u64) -> Option<Origin<'_>>;
 }
 
 /// What a turn inherits to the calls that it makes.
@@ -67,6 +71,11 @@ impl Ambient {
     ) -> Self {
         let (chain, farewell) = (OnceCell::new(), OnceCell::new());
         Self { deadline, home, outer, chain, context, farewell }
+    }
+
+    /// What travels with the call.
+    pub(crate) fn context(&self) -> &RequestContext {
+        RequestContext::of(self.context.as_ref())
     }
 
     /// What the turn asked for, if it wants to be told that its caller is gone.

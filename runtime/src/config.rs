@@ -14,6 +14,7 @@ use greenroom_core::{CLOCK_DRIFT_PPM_DEFAULT, Labels, NodeId, Retry, SHARD_COUNT
 use greenroom_settings::Value;
 
 use crate::gateway::GatewayLimits;
+use crate::logging::{self, LogOptions};
 use crate::router::CallLimits;
 pub use token::Token;
 
@@ -125,6 +126,9 @@ pub struct Config {
     /// `..._CLIENT_HEADER`: what the HTTP gateway takes at a time and in a span of time; 4096, and no
     /// rate.
     pub gateway: GatewayLimits,
+    /// `GREENROOM_LOG`, `GREENROOM_LOG_FORMAT` and `GREENROOM_LOG_KEYS`: how the node is logged. It makes
+    /// no log by itself: [`logging::init`](crate::logging::init) does.
+    pub log: LogOptions,
 }
 
 /// A configuration that can't be used: the variable, what it got, and what is allowed.
@@ -217,6 +221,7 @@ impl Config {
             limits: CallLimits::default(),
             peer_streams: 1,
             gateway: GatewayLimits::default(),
+            log: LogOptions::default(),
         }
     }
 
@@ -285,6 +290,7 @@ impl Config {
             check(name, Value::Span(span));
         }
         gateway.check(complaints);
+        complaints.extend(logging::check(&self.log.directive).err());
     }
 
     /// Checks which values go together.

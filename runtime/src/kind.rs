@@ -20,6 +20,8 @@ use crate::router::WeakRouter;
 /// What a kind needs of the node that hosts it.
 pub(crate) struct Host {
     pub(crate) node: NodeId,
+    /// Whether the log may say the keys of actors.
+    pub(crate) log_keys: bool,
     pub(crate) shards: u32,
     pub(crate) right: Arc<RightToRun>,
     pub(crate) gates: Arc<Gates>,

@@ -59,6 +59,7 @@ pub mod interceptors;
 mod interface;
 mod kind;
 mod load;
+pub mod logging;
 mod metrics;
 mod node;
 mod overload;
@@ -101,6 +102,11 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// Compiles the code in the guide to logs.
+#[cfg(doctest)]
+#[doc = include_str!("../LOGS.md")]
+struct Logs;
 
 /// For the code that [`interface`] writes; not for people.
 #[doc(hidden)]

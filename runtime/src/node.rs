@@ -189,6 +189,7 @@ impl Node {
         let left = self.parts.cluster.leave(patience()).await;
         if left > 0 {
             tracing::error!(
+                node = %self.id(),
                 left,
                 "the shutdown time-out passed before all shards were handed over"
             );
@@ -211,7 +212,8 @@ impl Node {
             self.parts.router.idle().await;
         };
         if timeout(patience, ended).await.is_err() {
-            tracing::error!("the shutdown time-out passed before all calls were answered");
+            let node = self.id();
+            tracing::error!(%node, "the shutdown time-out passed before all calls were answered");
         }
     }
 

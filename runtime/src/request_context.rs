@@ -109,6 +109,13 @@ impl RequestContext {
         self.trace.as_ref().map(|trace| &*trace.parent)
     }
 
+    /// The trace that the call belongs to: the 32 hex digits of the `traceparent`.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        // Its form was checked when it was set.
+        self.traceparent()?.split('-').nth(1)
+    }
+
     /// The W3C `tracestate` that belongs to [`traceparent`](Self::traceparent).
     #[must_use]
     pub fn tracestate(&self) -> Option<&str> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use greenroom_core::ActorId;
 use tokio::time::Instant;
 
+use crate::activation::Origin;
 use crate::actor::{ActivateError, Activating, Actor};
 use crate::ambient::Home;
 use crate::call::Address;
@@ -59,6 +60,10 @@ impl Home for Homeless {
     }
 
     fn router(&self) -> Option<Router> {
+        None
+    }
+
+    fn origin(&self, _: u32, _: u64) -> Option<Origin<'_>> {
         None
     }
 }

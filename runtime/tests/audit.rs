@@ -7,7 +7,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use greenroom::{MemoryStore, ShardId};
-use greenroom_proto::v1::{DrainRequest, HoldRequest, PinRequest};
+use greenroom_proto::v1::{DrainRequest, HoldRequest, PinRequest, SetLogRequest};
 use support::operator::{TOKEN, by, operate, operated, order, ready, refused, with_token};
 use support::{Pace, SHARDS, spread, within};
 use tonic::{Code, Request};
@@ -84,6 +84,21 @@ async fn orders_are_logged_with_who_asked_and_without_the_token() {
     assert_eq!(audit.len(), 2, "{audit:?}");
     let tells = ["node=a", "order=\"hold\"", "from=\"127.0.0.1:", "event=\"refused\""];
     assert!(tells.iter().all(|tell| audit[0].contains(tell)), "{audit:?}");
+
+    let log = |directive: &str| SetLogRequest { directive: directive.to_owned() };
+    refused(
+        within("the refusal", at_a.set_log(Request::new(log("debug")))).await,
+        Code::Unauthenticated,
+    );
+    let bad = refused(
+        within("the refusal", at_a.set_log(order(log("warm")))).await,
+        Code::InvalidArgument,
+    );
+    assert!(bad.contains("got \"warm\": \"warm\" is no level"), "{bad}");
+    // The recorder is this program's own, and nobody else's to change.
+    let own = at_a.set_log(order(log("debug")));
+    let own = refused(within("the refusal", own).await, Code::FailedPrecondition);
+    assert!(own.contains("has a log of its own, which orders can't change"), "{own}");
 
     let drain = |undo| order(DrainRequest { node: "b".to_owned(), undo, force: false });
     assert_eq!(by(within("draining", at_a.drain(drain(false))).await), "b");

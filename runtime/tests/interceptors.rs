@@ -533,7 +533,7 @@ fn the_log_tells_how_calls_ended_and_nobodys_key() {
     assert_eq!(lines.len(), 6, "{text}");
     let (level, fields) = (&lines[0]["level"], &lines[0]["fields"]);
     assert_eq!(
-        (level, &fields["side"], &fields["kind"]),
+        (level, &fields["side"], &fields["actor"]),
         (&json!("INFO"), &json!("in"), &json!("test.office"))
     );
     assert_eq!((&fields["method"], &fields["outcome"]), (&json!("write"), &json!("ok")));

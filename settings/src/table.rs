@@ -167,6 +167,12 @@ pub const ALL: &[Setting] = &[
         Allowed::Number(1, 10_000_000), "how many calls of a client may come at the same moment"),
     or("GREENROOM_GATEWAY_CLIENT_HEADER", "none: its address", Words("the name of a header"),
         "the header that tells clients apart; the proxy in front must set it, and let no client do so"),
+    with("GREENROOM_LOG", "info",
+        Words("off, error, warn, info, debug or trace, or `target=level`, several separated by commas"),
+        "what is logged, such as `info,greenroom::turns=debug`; can be changed while the node runs"),
+    with("GREENROOM_LOG_FORMAT", "text", OneOf(&["text", "json"]), "how a line of the log is written"),
+    with("GREENROOM_LOG_KEYS", "off", SWITCH,
+        "whether what is logged of an actor says its key, which is often about a person"),
     Setting {
         reader: Reader::Command,
         ..with("GREENROOM_NODE", "127.0.0.1:7400", HOST_PORT,

@@ -23,3 +23,14 @@ pub enum GateState {
         last_epoch: u64,
     },
 }
+
+impl GateState {
+    /// The epoch that the gate is open with, or was last; 0 if it never was.
+    #[must_use]
+    pub fn epoch(self) -> u64 {
+        match self {
+            Self::Open { epoch, .. } | Self::Closing { epoch, .. } => epoch,
+            Self::Closed { last_epoch } => last_epoch,
+        }
+    }
+}

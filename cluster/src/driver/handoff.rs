@@ -46,6 +46,7 @@ impl Handoff {
 
     /// Lets the actors of a shard take leave, in whose gate no turn may run any more.
     async fn empty(&self, shard: ShardId, epoch: Epoch, gate: Result<WriteGuard<'_>, WriteError>) {
+        let (number, epoch) = (shard.0, epoch.0);
         let guard = match gate {
             Ok(guard) => Some(guard),
             // The driver took the shard away, and its actors with it.
@@ -53,20 +54,21 @@ impl Handoff {
             // This task was held up, or somebody else holds the gate. It is closed, and what may
             // still run in it must not.
             Err(error) => {
-                tracing::error!(%shard, %epoch, %error, "a handoff goes on without its gate");
+                tracing::error!(shard = number, epoch, %error, "a handoff goes on without its gate");
                 self.gates.revoke(shard.0);
                 None
             }
         };
         let revoked = guard.as_ref().map_or(0, WriteGuard::revoked_permits);
         if revoked > 0 {
-            tracing::warn!(%shard, %epoch, revoked, "turns overran the drain deadline");
+            tracing::warn!(shard = number, epoch, revoked, "turns overran the drain deadline");
         }
         if let Some(deactivation) = self.activations.deactivate(shard)
             && timeout(self.patience, deactivation).await.is_err()
         {
-            tracing::warn!(%shard, %epoch, "deactivation overran the drain deadline");
+            tracing::warn!(shard = number, epoch, "deactivation overran the drain deadline");
         }
+        tracing::debug!(shard = number, epoch, "empty: the shard can be released");
     }
 }
 

@@ -62,7 +62,7 @@ impl Driver {
         let events = self.events.clone();
         async move {
             let refused = probe::is_refused(&address).await;
-            tracing::debug!(%life, address, refused, "an overdue node's port was asked");
+            tracing::debug!(peer = %life, address, refused, "an overdue node's port was asked");
             report(&events, Event::Probed { life, refused }).await;
         }
     }
@@ -86,7 +86,7 @@ impl Driver {
                         entries.iter_mut().for_each(|read| read.extend(absence.clone()));
                     }
                     Err(error) => {
-                        tracing::debug!(%error, key, "can't read a record");
+                        tracing::debug!(%error, record = key, "can't read a record");
                         entries = None;
                         break;
                     }

@@ -4,18 +4,17 @@
 //! and no root.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use greenroom::logging;
 use greenroom_chaos::Result;
 use greenroom_chaos::judge::logs::LogTally;
 use greenroom_chaos::report::{Row, Verdict, meets_goal, print_header, write};
 use greenroom_chaos::scenarios::{Scenario, all};
 use greenroom_chaos::stage::Stage;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 const REPORT: &str = "target/chaos/report.json";
 const LOGS: &str = "target/chaos/logs";
@@ -65,8 +64,9 @@ async fn main() -> ExitCode {
 
 async fn run(options: &Options, scenarios: &[Scenario]) -> Result<ExitCode> {
     // The callers' node lives in this process; what it says would tear the table apart.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    if std::env::var_os("GREENROOM_LOG").is_some() {
+        logging::init()?;
+    }
     let mut ends = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     let (mut rows, mut missed) = (Vec::new(), 0);
     print_header();

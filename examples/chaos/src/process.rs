@@ -40,7 +40,7 @@ impl NodeProcess {
         let log = logs.join(format!("{}.{taken:02}.log", setup.name));
         let child = Command::new(binary()?)
             .env_clear()
-            .envs(std::env::vars().filter(|(name, _)| name == "RUST_LOG"))
+            .envs(std::env::vars().filter(|(name, _)| name == "GREENROOM_LOG"))
             .env("GREENROOM_NODE_ID", &setup.name)
             .env("GREENROOM_LISTEN", setup.listen.to_string())
             .env("GREENROOM_HTTP_LISTEN", "off")

@@ -1,24 +1,20 @@
 //! A node as one deploys it: what it hosts is in the code, all else in `GREENROOM_*` variables.
 //!
 //! Run it with `GREENROOM_ETCD_ENDPOINTS=http://127.0.0.1:2379 cargo run -p greenroom-examples
-//! --bin node`; the README runs three of them. `RUST_LOG` sets the level of the log.
+//! --bin node`; the README runs three of them. `GREENROOM_LOG` sets the level of the log.
 
-use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use greenroom::{Node, NodeError};
+use greenroom::{Node, NodeError, logging};
 use greenroom_examples::bank::{AccountActor, AccountRef};
 use greenroom_examples::flights::{AirportActor, AirportRef, RouteActor, RouteRef};
-use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
+    if let Err(error) = logging::init() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

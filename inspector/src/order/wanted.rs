@@ -52,6 +52,11 @@ pub enum Order {
         /// Even if no live node satisfies it.
         force: bool,
     },
+    /// Changes what the asked node's process logs.
+    Log {
+        /// A level, or levels of targets.
+        directive: String,
+    },
 }
 
 impl Order {
@@ -66,6 +71,7 @@ impl Order {
             Self::Hold { held: true } => "rebalancing is held".to_owned(),
             Self::Hold { held: false } => "rebalancing goes on".to_owned(),
             Self::Rule { group, .. } => format!("group {group} has the new rule"),
+            Self::Log { directive } => format!("logs {directive}"),
         }
     }
 }
@@ -85,6 +91,7 @@ impl Operator {
             Order::Rule { group, require, prefer, force } => {
                 self.set_rule(group, require, prefer, force).await
             }
+            Order::Log { directive } => self.set_log(directive).await,
         }
     }
 }

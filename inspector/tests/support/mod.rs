@@ -146,6 +146,14 @@ impl Inspect for Fixed {
             loads: vec![load],
         }))
     }
+
+    async fn log(
+        &self,
+        _request: Request<v1::LogRequest>,
+    ) -> Result<Response<v1::LogReply>, Status> {
+        let directive = if self.snapshot.cluster == "shop" { "info" } else { "" }.to_owned();
+        Ok(Response::new(v1::LogReply { node: self.snapshot.node.clone(), directive }))
+    }
 }
 
 impl Fixed {
@@ -212,6 +220,13 @@ impl Operate for Fixed {
             let v1::RuleRequest { group, require, prefer, force } = rule;
             format!("rule {group:?} {require:?} {prefer:?} {force}")
         })
+    }
+
+    async fn set_log(
+        &self,
+        request: Request<v1::SetLogRequest>,
+    ) -> Result<Response<v1::OrderReply>, Status> {
+        self.note(request, |log| format!("log {:?}", log.directive))
     }
 }
 

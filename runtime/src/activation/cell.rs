@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::caller::{Reply, with_present};
 use super::directory::Shared;
 use super::mailbox::{Admission, Cleared, Mailbox, Start, With};
+use super::origin::{Origin, tell};
 use super::run::{Ran, begin, first_turn, turn};
 use super::runtime::enter;
 use super::turn::{Answer, Job, Later, Queued, Replier, Submitted};
@@ -54,6 +55,10 @@ impl<A: Actor, I: Dispatch<A>> Home for Cell<A, I> {
 
     fn router(&self) -> Option<Router> {
         self.shared.router()
+    }
+
+    fn origin(&self, shard: u32, epoch: u64) -> Option<Origin<'_>> {
+        Some(Origin { epoch: Some(epoch), ..self.origin_in(shard) })
     }
 }
 
@@ -229,7 +234,9 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         let mut reply = Reply::new(reply);
         let (answer, next) = poll_fn(|cx| reply.poll(cx, |cx| Pin::new(&mut turn).poll(cx))).await;
         if let (Answer::Bounced(failure, _), true) = (&answer, reply.is_one_way()) {
-            tracing::warn!(kind = self.id.kind(), %failure, "a one-way call was dropped");
+            // What failed may be told in words of the author's, with who knows what in them.
+            let code = failure.code.as_str();
+            tell!(warn, self.origin_in(self.shard()), code, "a one-way call was dropped");
         }
         // Whoever has the answer finds the place free.
         drop(place);
@@ -255,6 +262,11 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// The shard that the actor belongs to.
+    fn shard(&self) -> u32 {
+        self.shared.shard_of(&self.id)
     }
 
     /// Whether the actor is in memory. Asking is no use of it.
@@ -294,11 +306,12 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     pub(super) fn let_go(&self, actor: Arc<A>) {
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(actor)));
         if dropped.is_err() {
-            tracing::error!(kind = self.id.kind(), "an actor panicked while it was dropped");
+            let origin = self.origin_in(self.shard());
+            tell!(error, origin, "an actor panicked while it was dropped");
         }
     }
 
-    pub(super) async fn deactivate(&self, actor: Arc<A>, reason: DeactivateReason) {
+    pub(super) async fn deactivate(&self, shard: u32, actor: Arc<A>, reason: DeactivateReason) {
         let shared = &self.shared;
         // To the end: for so long it takes memory.
         let _leaves = Leaves(shared);
@@ -309,15 +322,19 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
             return self.let_go(actor);
         }
         let Some(actor) = Arc::into_inner(actor) else { return };
-        let kind = self.id.kind();
+        tell!(debug, self.origin_in(shard), ?reason, "an actor takes its leave");
         // Whatever is left of the actor is dropped inside, where a panic of it is caught too.
         let farewell = AssertUnwindSafe(async {
             timeout(shared.options.activation_timeout, actor.deactivate(reason)).await
         });
         match farewell.catch_unwind().await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) => tracing::error!(kind, "an actor's deactivation took too long"),
-            Err(_) => tracing::error!(kind, "an actor panicked in its deactivation"),
+            Ok(Err(_)) => {
+                tell!(error, self.origin_in(shard), "an actor's deactivation took too long");
+            }
+            Err(_) => {
+                tell!(error, self.origin_in(shard), "an actor panicked in its deactivation");
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 use greenroom_cluster::RightToRun;
-use greenroom_core::ShardId;
+use greenroom_core::{ActorId, NodeId, ShardId};
 use greenroom_shardlock::{Gates, Permit};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -65,6 +65,9 @@ impl Default for KindOptions {
 pub(super) struct Shared<A, I> {
     /// The kind's name, shared by all its actors.
     kind: Arc<str>,
+    pub(super) node: NodeId,
+    /// Whether the log may say which actor.
+    pub(super) log_keys: bool,
     pub(super) options: KindOptions,
     /// The node's, on which all turns that wait go on.
     pub(super) runtime: Handle,
@@ -121,6 +124,11 @@ impl<A, I> Shared<A, I> {
     /// Where the turns in a shard of the kind's group are counted.
     pub(super) fn tally(&self, shard: u32) -> &Tally {
         &self.slot(shard).tally
+    }
+
+    /// The shard of an actor that has been called, by its number through all groups.
+    pub(super) fn shard_of(&self, id: &ActorId) -> u32 {
+        self.group.get().map_or(0, |group| group * self.count()) + id.shard(self.count()).0
     }
 
     fn slot(&self, shard: u32) -> &Slot<A, I> {
@@ -210,7 +218,8 @@ impl<A, I> Drop for Directory<A, I> {
 
 impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
     pub(crate) fn new(host: Host, options: KindOptions) -> Self {
-        let Host { node, shards, right, gates, router, refusals, clock, room, memory } = host;
+        let Host { node, log_keys, shards, right, gates, router, refusals, clock, room, memory } =
+            host;
         let kind = I::SPEC.kind;
         let of_kind = options.activations_max.map(|max| Arc::new(Room::of_kind(kind, max)));
         Self {
@@ -223,6 +232,8 @@ impl<A: Actor, I: Dispatch<A>> Directory<A, I> {
                 clock,
                 rooms: Rooms { node: room, kind: of_kind, memory },
                 told: Told::of(&node, kind),
+                node,
+                log_keys,
                 router,
                 refusals,
                 crowd: Arc::default(),
@@ -303,7 +314,7 @@ impl<A: Actor, I: Dispatch<A>> Hosted for Directory<A, I> {
             cells.into_iter().filter_map(|cell| cell.clear().map(|actor| (cell, actor))).collect();
         Some(Box::pin(async move {
             let farewells = actors.into_iter().map(|(cell, actor)| async move {
-                cell.deactivate(actor, DeactivateReason::Handoff).await;
+                cell.deactivate(shard.0, actor, DeactivateReason::Handoff).await;
             });
             stream::iter(farewells)
                 .buffer_unordered(DEACTIVATIONS_IN_FLIGHT_MAX)

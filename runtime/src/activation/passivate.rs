@@ -82,7 +82,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
             self.mailbox.lock().take_unused(|usage| !self.has_streams() && is_unused(usage));
         let went = match unused {
             Unused::Actor(actor) => {
-                self.deactivate(actor, why.reason()).await;
+                self.deactivate(shard, actor, why.reason()).await;
                 self.shared.told.gone(why);
                 let next = self.put_back(None, Instant::now());
                 self.spawn_all(next);

@@ -10,17 +10,19 @@ use futures_util::{FutureExt, poll};
 use greenroom_core::ActorId;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
 use super::caller;
 use super::cell::{Cell, CellPermit};
 use super::mailbox::{ReaderLeft, Start, With};
+use super::origin::{Origin, tell};
 use super::streams::Tenure;
 use super::turn::{Answer, Job, acknowledge, may_start};
 use crate::actor::{Activating, Actor};
 use crate::ambient::{Ambient, Chain, Home};
 use crate::context::Context;
 use crate::failure::{Failure, FailureCode};
-use crate::intercept::Watched;
+use crate::intercept::{CallOutcome, Watched};
 use crate::interface::{Access, Dispatch};
 use crate::kind::OnPanic;
 use crate::payload::Outcome;
@@ -58,6 +60,8 @@ pin_project! {
         work: F,
         ambient: Ambient,
         watched: Option<Box<Watched>>,
+        // What the author logs is told to come from here, if the log wants that.
+        span: Option<Box<Span>>,
         frame: Frame<A, I>,
     }
 }
@@ -86,6 +90,7 @@ pub(super) fn begin<A: Actor, I: Dispatch<A>>(
         Ok(at) => at,
         Err(failure) => return Err(cell.not_begun(job, failure, actor, access)),
     };
+    let span = cell.turn_span(&permit, &job);
     let Job { method, arguments, deadline, chain, context, watched, .. } = job;
     let home: Arc<dyn Home> = Arc::clone(cell) as _;
     let ambient = Ambient::new(deadline, Arc::clone(&home), chain, context.clone());
@@ -107,7 +112,7 @@ pub(super) fn begin<A: Actor, I: Dispatch<A>>(
         (outcome.map_err(|_| Panicked), actor)
     };
     let frame = Frame { permit, access, at, waited: false };
-    Ok(Box::pin(Turn { work, ambient, watched, frame }))
+    Ok(Box::pin(Turn { work, ambient, watched, span, frame }))
 }
 
 impl<A: Actor, I: Dispatch<A>, F> Future for Turn<A, I, F>
@@ -121,6 +126,7 @@ where
         let this = self.project();
         let polled = {
             let _entered = this.watched.as_ref().and_then(|watched| watched.enter());
+            let _turn = this.span.as_ref().map(|span| span.enter());
             this.ambient.around(|| this.work.poll(cx))
         };
         let Poll::Ready((outcome, actor)) = polled else {
@@ -130,7 +136,10 @@ where
             }
             return Poll::Pending;
         };
-        let ran = this.frame.end(outcome, actor);
+        let ran = this.frame.end(outcome, actor, this.ambient);
+        if let Some(span) = this.span {
+            told(span, &ran.0);
+        }
         if let Some(watched) = this.watched.take() {
             watched.ended(&ran.0);
         }
@@ -141,7 +150,12 @@ where
 impl<A: Actor, I: Dispatch<A>> Frame<A, I> {
     /// Puts the actor back, if it survived, and checks whether the answer may leave.
     #[inline]
-    fn end(&self, mut outcome: Result<Outcome, Panicked>, actor: Arc<A>) -> Ran<A> {
+    fn end(
+        &self,
+        mut outcome: Result<Outcome, Panicked>,
+        actor: Arc<A>,
+        ambient: &Ambient,
+    ) -> Ran<A> {
         let cell = self.permit.holder();
         let shared = &cell.shared;
         // A look at the clock costs more than most turns.
@@ -172,7 +186,10 @@ impl<A: Actor, I: Dispatch<A>> Frame<A, I> {
                 cell.reader_left(survives, used)
             }
         };
-        let outcome = outcome.unwrap_or_else(|Panicked| panicked(&cell.id, survives));
+        let outcome = outcome.unwrap_or_else(|Panicked| {
+            let origin = cell.origin(&self.permit, ambient.context());
+            panicked(&cell.id, origin, survives)
+        });
         (acknowledge(self.permit.is_valid(), &shared.right, Answer::Done(outcome)), next)
     }
 }
@@ -196,7 +213,8 @@ pub(super) async fn first_turn<A: Actor, I: Dispatch<A>>(
         }
     };
     let (chain, context) = (job.chain.clone(), job.context.clone());
-    let activated = cell.activate(job.deadline, chain, context, job.watched.as_deref()).await;
+    let watched = job.watched.as_deref();
+    let activated = cell.activate(&permit, job.deadline, chain, context, watched).await;
     let actor = match activated {
         Ok(actor) => Arc::new(actor),
         Err(failure) => {
@@ -279,6 +297,7 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     /// chain and context, as those of a turn do.
     async fn activate(
         self: &Arc<Self>,
+        permit: &CellPermit<A, I>,
         deadline: Instant,
         outer: Option<Arc<Chain>>,
         context: Option<Arc<RequestContext>>,
@@ -288,11 +307,15 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
         let mut activating = Activating::new(&self.id, router.as_ref());
         let longest = Instant::now() + self.shared.options.activation_timeout;
         let deadline = deadline.min(longest);
+        let travels = context.clone();
+        let travels = RequestContext::of(travels.as_ref());
+        let span = self.activation_span(permit, travels, watched);
         let ambient = Ambient::new(deadline, Arc::clone(self) as _, outer, context);
         let failed = |message: String| Failure::new(FailureCode::ActivationFailed, message);
         let mut activation = pin!(AssertUnwindSafe(A::activate(&mut activating)).catch_unwind());
         let mut activation = poll_fn(move |cx| {
             let _entered = watched.and_then(Watched::enter);
+            let _activation = span.as_ref().map(|span| span.enter());
             ambient.around(|| activation.as_mut().poll(cx))
         });
         // Most are done at once, and then need no timer.
@@ -301,10 +324,13 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
             Poll::Pending => timeout_at(deadline, activation).await,
         };
         match activated {
-            Ok(Ok(Ok(actor))) => Ok(actor),
+            Ok(Ok(Ok(actor))) => {
+                tell!(debug, self.origin(permit, travels), "an actor came to life");
+                Ok(actor)
+            }
             Ok(Ok(Err(error))) => Err(failed(error.to_string())),
             Ok(Err(_)) => {
-                tracing::error!(kind = self.id.kind(), "an actor panicked in its activation");
+                tell!(error, self.origin(permit, travels), "an actor panicked in its activation");
                 Err(failed(format!("the activation of {} panicked", self.id)))
             }
             Err(_) => Err(failed(format!("the activation of {} took too long", self.id))),
@@ -312,12 +338,18 @@ impl<A: Actor, I: Dispatch<A>> Cell<A, I> {
     }
 }
 
-fn panicked(id: &ActorId, survives: bool) -> Outcome {
-    let kind = id.kind();
+/// Tells whoever follows turns how one ended.
+#[cold]
+fn told(span: &Span, answer: &Answer) {
+    let outcome = CallOutcome::of(answer).as_str();
+    tracing::trace!(target: "greenroom::turns", parent: span, outcome, "a turn ended");
+}
+
+fn panicked(id: &ActorId, origin: Origin<'_>, survives: bool) -> Outcome {
     if survives {
-        tracing::error!(kind, "an actor's turn panicked; its activation goes on");
+        tell!(error, origin, "an actor's turn panicked; its activation goes on");
     } else {
-        tracing::error!(kind, "an actor's turn panicked; its activation is dropped");
+        tell!(error, origin, "an actor's turn panicked; its activation is dropped");
     }
     let message = format!("the turn of {id} panicked");
     Outcome::Failed(Failure::new(FailureCode::Panicked, message).that_may_have_run())

@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::cell::{Cell, CellPermit};
+use super::origin::tell;
 use super::runtime::enter;
 use crate::actor::Actor;
 use crate::ambient::Home;
@@ -151,7 +152,9 @@ impl Tenure {
                 return poll_ended(ended, cx).map(|failure| Some(Err(failure)));
             }
             Err(_) => {
-                tracing::error!(kind = self.home.id().kind(), "a streamed reply panicked");
+                if let Some(origin) = self.home.origin(self.shard, self.epoch) {
+                    tell!(error, origin, "a streamed reply panicked");
+                }
                 return Poll::Ready(Some(Err(panicked(&*self.home))));
             }
         };

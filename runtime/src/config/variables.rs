@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::{Config, ConfigError};
 use crate::gateway::GatewayLimits;
+use crate::logging::LogOptions;
 use crate::router::CallLimits;
 use reader::Reader;
 
@@ -73,6 +74,9 @@ struct Variables {
     gateway_client_rate: Option<String>,
     gateway_client_burst: Option<String>,
     gateway_client_header: Option<String>,
+    log: Option<String>,
+    log_format: Option<String>,
+    log_keys: Option<String>,
 }
 
 /// A misspelt variable changes nothing, and nobody would know. It is no error, because others use
@@ -159,6 +163,8 @@ impl Variables {
             ),
             client_header: self.gateway_client_header,
         };
+        let log = reader.log(self.log.as_deref(), self.log_format.as_deref());
+        let keys = reader.switch("LOG_KEYS", self.log_keys.as_deref(), log.keys);
         let config = Config {
             cluster: self.cluster.unwrap_or(defaults.cluster),
             node,
@@ -279,6 +285,7 @@ impl Variables {
             limits,
             peer_streams: reader.number("PEER_STREAMS", self.peer_streams, defaults.peer_streams),
             gateway,
+            log: LogOptions { keys, ..log },
         };
         reader.finish(config)
     }

@@ -100,7 +100,7 @@ impl CallOutcome {
         }
     }
 
-    pub(super) fn of(answer: &Answer) -> Self {
+    pub(crate) fn of(answer: &Answer) -> Self {
         match answer {
             Answer::Done(Outcome::Typed(_) | Outcome::Ok(_) | Outcome::Stream(_)) => Self::Answered,
             Answer::Done(Outcome::TypedErr(_) | Outcome::Err(_)) => Self::ActorError,

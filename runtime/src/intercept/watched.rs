@@ -8,6 +8,7 @@ use std::sync::Arc;
 use greenroom_core::{ActorId, NodeId};
 use tracing::Span;
 use tracing::span::Entered;
+use tracing::span::Id;
 
 use super::{CallEnd, CallOutcome, CallSide, InterceptedCall, Interceptor, Source};
 use crate::activation::{Answer, Job};
@@ -137,7 +138,7 @@ fn did_not_run(mut failure: Failure) -> Failure {
 }
 
 fn panicked(call: &InterceptedCall) -> Failure {
-    tracing::error!(kind = call.kind(), method = call.method(), "an interceptor panicked");
+    tracing::error!(actor = call.kind(), method = call.method(), "an interceptor panicked");
     Failure::new(
         FailureCode::Panicked,
         format!("an interceptor of the call to {} panicked", call.id),
@@ -159,6 +160,11 @@ impl Watched {
         self.call.span.as_ref().map(Span::enter)
     }
 
+    /// The span of the call, as a parent, if it has one.
+    pub(crate) fn span_id(&self) -> Option<Id> {
+        self.call.span.as_ref().and_then(Span::id)
+    }
+
     pub(crate) fn ended(mut self, answer: &Answer) {
         self.tell(CallOutcome::of(answer));
     }
@@ -172,7 +178,8 @@ impl Watched {
         for interceptor in self.interceptors.0[..passed].iter().rev() {
             let told = catch_unwind(AssertUnwindSafe(|| interceptor.ended(&self.call, &end)));
             if told.is_err() {
-                tracing::error!(kind = self.call.kind(), "an interceptor panicked at a call's end");
+                let actor = self.call.kind();
+                tracing::error!(actor, "an interceptor panicked at a call's end");
             }
         }
     }

@@ -79,6 +79,7 @@ pub(super) async fn start(
     let memory = Arc::new(Memory::new(config.memory_shed_bytes));
     let hosted = host(kinds, || Host {
         node: config.node.clone(),
+        log_keys: config.log.keys,
         shards: config.shards,
         right: Arc::clone(cluster.right()),
         gates: Arc::clone(&gates),

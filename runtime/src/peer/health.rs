@@ -136,23 +136,27 @@ impl Health {
     }
 
     fn tell(&self, before: State, now: State) {
-        let peer = &self.peer;
+        let (node, peer) = (&*self.common.node, &self.peer);
         match (before, now) {
             (_, State::Closed) => {
                 self.gauge.set(0.0);
-                tracing::info!(%peer, "the peer can be reached again");
+                tracing::info!(node, %peer, "the peer can be reached again");
             }
             (_, State::HalfOpen) => self.gauge.set(1.0),
             (State::Closed, State::Open(_)) => {
                 // In this order: whoever sees the opening counted finds it in the gauge.
                 self.gauge.set(2.0);
                 self.common.openings.increment(1);
-                tracing::warn!(%peer, "the peer can't be reached; its calls wait, and it is asked now and then");
+                tracing::warn!(
+                    node,
+                    %peer,
+                    "the peer can't be reached; its calls wait, and it is asked now and then"
+                );
             }
             (_, State::Open(until)) => {
                 self.gauge.set(2.0);
                 let pause = until.saturating_duration_since(Instant::now());
-                tracing::debug!(%peer, ?pause, "the peer still can't be reached");
+                tracing::debug!(node, %peer, ?pause, "the peer still can't be reached");
             }
         }
     }

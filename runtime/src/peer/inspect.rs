@@ -6,11 +6,13 @@ use greenroom_proto::v1;
 use greenroom_proto::v1::inspect_server::Inspect;
 use greenroom_proto::v1::{
     ClusterSnapshot, DecisionsReply, DecisionsRequest, ExportRequest, Leader, LoadsReply,
-    LoadsRequest, Node, PeekReply, PeekRequest, Shard, SnapshotRequest, Topology,
+    LoadsRequest, LogReply, LogRequest, Node, PeekReply, PeekRequest, Shard, SnapshotRequest,
+    Topology,
 };
 use tonic::{Request, Response, Status};
 
 use super::Identity;
+use crate::logging;
 use crate::router::Router;
 
 /// Tells what this node knows.
@@ -86,6 +88,11 @@ impl Inspect for InspectService {
             leads: self.cluster.status().leads,
             loads: loads.collect(),
         }))
+    }
+
+    async fn log(&self, _request: Request<LogRequest>) -> Result<Response<LogReply>, Status> {
+        let directive = logging::current().map(logging::LogHandle::directive).unwrap_or_default();
+        Ok(Response::new(LogReply { node: self.identity.node.clone(), directive }))
     }
 
     async fn peek(&self, request: Request<PeekRequest>) -> Result<Response<PeekReply>, Status> {

@@ -10,13 +10,15 @@ use greenroom_cluster::{Cluster, StatusPhase};
 use greenroom_core::{BadGroups, NodeId, Order, Refusal, ShardId};
 use greenroom_proto::v1::operate_server::Operate;
 use greenroom_proto::v1::{
-    DrainRequest, HoldRequest, MoveRequest, OrderReply, PinRequest, RuleRequest, UnpinRequest,
+    DrainRequest, HoldRequest, MoveRequest, OrderReply, PinRequest, RuleRequest, SetLogRequest,
+    UnpinRequest,
 };
 use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use crate::config::Token;
+use crate::logging::{self, SetError};
 use forward::{AUTHORIZATION, BEARER, FORWARDED_BY, Forward};
 use wish::{Wanted, Wish};
 
@@ -98,6 +100,10 @@ impl OperateService {
                 }
                 done => done.map_err(|refusal| status(&refusal)),
             },
+            Wanted::Log(directive) => {
+                set_log(&directive)?;
+                Ok(self.node.to_string())
+            }
             Wanted::AtNode { node, request } if node == self.node => {
                 self.drain(request.undo, request.force).await?;
                 Ok(self.node.to_string())
@@ -193,6 +199,25 @@ impl Operate for OperateService {
 
     async fn rule(&self, request: Request<RuleRequest>) -> Reply {
         self.serve("rule", request, wish::rule).await
+    }
+
+    async fn set_log(&self, request: Request<SetLogRequest>) -> Reply {
+        self.serve("log", request, wish::set_log).await
+    }
+}
+
+/// Changes what the process logs.
+fn set_log(directive: &str) -> Result<(), Status> {
+    let Some(log) = logging::current() else {
+        return Err(Status::failed_precondition(
+            "the program of this node has a log of its own, which orders can't change: \
+             greenroom::logging has not set it up",
+        ));
+    };
+    match log.set(directive) {
+        Ok(_) => Ok(()),
+        Err(error @ SetError::Directive(_)) => Err(Status::invalid_argument(error.to_string())),
+        Err(error @ SetError::Gone) => Err(Status::failed_precondition(error.to_string())),
     }
 }
 

@@ -84,7 +84,7 @@ impl Reporter {
             self.send(leader, loads).await
         };
         if let Err(reason) = &told {
-            tracing::debug!(leader = %leader.life, reason, "a report of loads was lost");
+            tracing::debug!(node = %self.identity.node, peer = %leader.life, reason, "a report of loads was lost");
         }
         self.listener = told.is_ok().then(|| leader.life.clone());
     }

@@ -91,7 +91,8 @@ impl Peer for PeerService {
         let answers = Answers::new(self.router.limits().payload_bytes_max);
         answers.send(&self.identity.hello());
         let incoming = Incoming::new(self.router.clone(), Arc::clone(&answers));
-        let link = Link { answers: Arc::clone(&answers), incoming, frames };
+        let node = self.identity.node.clone();
+        let link = Link { answers: Arc::clone(&answers), incoming, frames, node };
         tokio::spawn(link.serve(first, self.serving.clone()));
         Ok(Response::new(Box::pin(Frames(answers).map(Ok))))
     }
@@ -129,6 +130,8 @@ struct Link {
     answers: Arc<Answers>,
     incoming: Incoming,
     frames: Streaming<Frame>,
+    /// For the log.
+    node: String,
 }
 
 /// How the answering side of a link ends.
@@ -170,7 +173,7 @@ impl Link {
         let mut frame = first;
         loop {
             if let Err(reason) = self.incoming.take(&frame).await {
-                tracing::warn!(reason, "the link of a peer is cut");
+                tracing::warn!(node = self.node, reason, "the link of a peer is cut");
                 return End::Gone;
             }
             frame = tokio::select! {

@@ -78,7 +78,7 @@ fn key_string(key: Vec<u8>) -> Option<String> {
     String::from_utf8(key)
         .inspect_err(|error| {
             let key = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            tracing::warn!(key, "key is not text, ignored");
+            tracing::warn!(record = key, "the name of a record is no text, ignored");
         })
         .ok()
 }

@@ -5,18 +5,15 @@ use std::io::{self, Read};
 use std::process::{ExitCode, exit};
 use std::thread;
 
-use greenroom::{Node, NodeError};
+use greenroom::{Node, NodeError, logging};
 use greenroom_chaos::witness::{WitnessActor, WitnessRef};
-use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(io::stderr)
-        .init();
+    if let Err(error) = logging::init() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
     thread::spawn(|| {
         let mut nothing = [0; 64];
         while io::stdin().read(&mut nothing).is_ok_and(|len| len > 0) {}

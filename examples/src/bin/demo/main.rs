@@ -9,14 +9,13 @@ mod replay;
 mod shards;
 mod verify;
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use greenroom::logging;
 use greenroom_examples::flights::{self, Flight};
-use tracing_subscriber::EnvFilter;
 
 use nodes::Nodes;
 
@@ -48,8 +47,6 @@ struct Options {
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     match run(&options).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -63,6 +60,10 @@ async fn main() -> ExitCode {
 type Failed = Box<dyn std::error::Error>;
 
 async fn run(options: &Options) -> Result<bool, Failed> {
+    // Unless asked for, a log would tear what the demo prints apart.
+    if std::env::var_os("GREENROOM_LOG").is_some() {
+        logging::init()?;
+    }
     let flights = read(options)?;
     let mut nodes = Nodes::start(options.nodes, &options.etcd).await?;
     // A demo that ends by itself has nobody who looks.

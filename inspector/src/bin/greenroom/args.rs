@@ -10,8 +10,9 @@ use greenroom_inspector::ShardSpan;
 ///
 /// Any node can be asked; it answers with its own picture of the cluster, which may be a moment
 /// late, and passes orders on to the node that can carry them out. Orders (pin, unpin, move, drain,
-/// rebalance, group) need the operators' token: --token-file, or the variable
-/// GREENROOM_OPERATOR_TOKEN, or GREENROOM_OPERATOR_TOKEN_FILE. Shards are written as 4711, 10-20, gpu/77 or gpu/10-20. Exit codes: 0
+/// rebalance, group, topology import, log-level DIRECTIVE) need the operators' token: --token-file, or
+/// the variable GREENROOM_OPERATOR_TOKEN, or GREENROOM_OPERATOR_TOKEN_FILE. Shards are written as 4711,
+/// 10-20, gpu/77 or gpu/10-20. Exit codes: 0
 /// done, 1 the cluster could not be asked or refused, 2 bad usage, 3 `topology diff` found
 /// differences.
 #[derive(Debug, Parser)]
@@ -57,6 +58,15 @@ pub(crate) enum Command {
     /// The cluster as a document: to keep, to compare, to begin a cluster with
     #[command(subcommand)]
     Topology(Topology),
+    /// What the node's process logs, or, with a directive, what it shall log from now on
+    ///
+    /// It concerns the process of the node that is asked, and lasts as long as that. Changing it is an
+    /// order: it needs the operators' token.
+    LogLevel {
+        /// A level (off, error, warn, info, debug, trace), or levels of targets, such as
+        /// info,greenroom::turns=debug
+        directive: Option<String>,
+    },
     /// Serve a page that shows the cluster live, until it is interrupted
     Inspect {
         /// Where to listen

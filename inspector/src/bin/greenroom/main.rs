@@ -66,6 +66,10 @@ async fn answer(args: &Args) -> Result<Answer, Failure> {
     match &args.command {
         Command::Question(question) => Ok(report::write(args, question).await?.into()),
         Command::Order(order) => Ok(order::carry_out(args, order).await?.into()),
+        Command::LogLevel { directive: None } => Ok(report::log_level(args).await?.into()),
+        Command::LogLevel { directive: Some(directive) } => {
+            Ok(order::set_log(args, directive).await?.into())
+        }
         Command::Topology(topology) => topology::write(args, topology).await,
         Command::Inspect { listen, allow_host } => {
             inspect::serve(args, listen, allow_host).await?;

@@ -11,6 +11,16 @@ pub(crate) async fn carry_out(args: &Args, order: &OrderArgs) -> Result<String, 
     // Before anything is asked: without a token there is nothing to do.
     let token = token(args)?;
     let order = wanted(args, order).await?;
+    give(args, token, order).await
+}
+
+/// Changes what the node's process logs.
+pub(crate) async fn set_log(args: &Args, directive: &str) -> Result<String, Failure> {
+    let token = token(args)?;
+    give(args, token, Order::Log { directive: directive.to_owned() }).await
+}
+
+async fn give(args: &Args, token: OperatorToken, order: Order) -> Result<String, Failure> {
     let what = order.done();
     let mut operator = Operator::connect(&args.node, token).await?;
     let by = operator.carry_out(order).await?;

@@ -3,7 +3,7 @@
 use greenroom_inspector::json::{DecisionList, Peek, Shards, Status, Why as WhyJson};
 use greenroom_inspector::{
     ClusterView, Decisions, InspectError, Shard, ShardFilter, ShardSpan, UnknownShard,
-    WHY_DECISIONS_MAX, decisions, peek,
+    WHY_DECISIONS_MAX, decisions, log_level as log_level_of, peek,
 };
 
 use crate::args::{Args, Output, Question, ShardFilter as FilterArgs};
@@ -44,6 +44,15 @@ pub(crate) async fn write(args: &Args, question: &Question) -> Result<String, Fa
                 Output::Json => json::text(&DecisionList::of(&view, &decisions)),
             }
         }
+    }
+}
+
+/// What the node's process logs.
+pub(crate) async fn log_level(args: &Args) -> Result<String, Failure> {
+    let level = log_level_of(&args.node).await?;
+    match args.output {
+        Output::Table => Ok(table::log_level(&level)),
+        Output::Json => json::text(&level),
     }
 }
 

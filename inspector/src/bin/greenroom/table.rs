@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use greenroom_inspector::{
-    ClusterView, Decision, Decisions, Difference, Group, Node, Placement, Severity, Shard, Share,
-    Topology,
+    ClusterView, Decision, Decisions, Difference, Group, LogLevel, Node, Placement, Severity,
+    Shard, Share, Topology,
 };
 use greenroom_settings::Setting;
 
@@ -61,6 +61,13 @@ pub(crate) fn peek(placement: &Placement) -> String {
         ("epoch", placement.epoch.to_string()),
         ("address", text(placement.owner_address.as_ref())),
     ])
+}
+
+/// What a process logs.
+pub(crate) fn log_level(level: &LogLevel) -> String {
+    let unknown = || "a log of its program's own, of which the node knows nothing".to_owned();
+    let directive = level.directive.clone().unwrap_or_else(unknown);
+    lines([("node", level.node.clone()), ("logs", directive)])
 }
 
 /// One line a shard. The reason comes last, as it is the only cell that contains spaces.

@@ -8,6 +8,7 @@ use greenroom_core::planner::Strategy;
 
 use crate::config::{Config, ConfigError, Token};
 use crate::gateway::Rate;
+use crate::logging::{LEVEL_DEFAULT, LogFormat, LogOptions};
 
 /// Reads values and gathers all complaints, so that an operator mends them in one go.
 #[derive(Default)]
@@ -162,6 +163,17 @@ impl Reader {
             }
         }
         labels
+    }
+
+    /// A directive that is none is complained about with the ranges.
+    pub(super) fn log(&mut self, directive: Option<&str>, format: Option<&str>) -> LogOptions {
+        let format = format.map(LogFormat::parse).unwrap_or(Ok(LogFormat::default()));
+        let format = format.unwrap_or_else(|complaint| {
+            self.complain(complaint);
+            LogFormat::default()
+        });
+        let directive = directive.map_or(LEVEL_DEFAULT, str::trim).to_owned();
+        LogOptions { directive, format, ..LogOptions::default() }
     }
 
     pub(super) fn token(&mut self, name: &str, secret: Option<&str>) -> Option<Token> {

@@ -142,6 +142,32 @@ fn the_cap_on_actors_and_the_limit_of_memory_are_read_and_checked() {
 }
 
 #[test]
+fn how_the_log_is_written_is_read_and_checked() {
+    let config = read(&[
+        ("GREENROOM_LOG", " warn,greenroom::actors=debug "),
+        ("GREENROOM_LOG_FORMAT", "json"),
+        ("GREENROOM_LOG_KEYS", "on"),
+    ])
+    .unwrap();
+    let directive = "warn,greenroom::actors=debug".to_owned();
+    let format = crate::logging::LogFormat::Json;
+    assert_eq!(config.log, crate::logging::LogOptions { directive, format, keys: true });
+    let error = read(&[
+        ("GREENROOM_LOG", "warm"),
+        ("GREENROOM_LOG_FORMAT", "xml"),
+        ("GREENROOM_LOG_KEYS", "some"),
+    ])
+    .unwrap_err();
+    let [format, keys, level] = &error.complaints[..] else { panic!("{error}") };
+    assert_eq!(format, "GREENROOM_LOG_FORMAT must be text or json, got \"xml\"");
+    assert_eq!(keys, "GREENROOM_LOG_KEYS must be on or off, got \"some\"");
+    assert!(level.starts_with("GREENROOM_LOG must be a level (off, error,"), "{level}");
+    assert!(
+        level.ends_with("got \"warm\": \"warm\" is no level, and a target needs one: warm=debug")
+    );
+}
+
+#[test]
 fn labels_switches_and_strategies_are_read() {
     let config = read(&[
         ("GREENROOM_LABELS", "disk=ssd, make=h1"),

@@ -4,9 +4,11 @@ use std::fmt::Write;
 
 use greenroom_core::{Labels, NodeId, Order, PlacementRule, ShardId};
 use greenroom_proto::v1::{
-    DrainRequest, HoldRequest, MoveRequest, PinRequest, RuleRequest, UnpinRequest,
+    DrainRequest, HoldRequest, MoveRequest, PinRequest, RuleRequest, SetLogRequest, UnpinRequest,
 };
 use tonic::Status;
+
+use crate::logging;
 
 /// Most shards that one request may name.
 const SHARDS_MAX: usize = 65_536;
@@ -34,6 +36,8 @@ pub(super) enum Wanted {
     ByLeader { order: Order, request: MoveRequest },
     /// The node that is to drain.
     AtNode { node: NodeId, request: DrainRequest },
+    /// The process of the node that was asked.
+    Log(String),
 }
 
 pub(super) fn pin(request: PinRequest) -> Result<Wish, Status> {
@@ -80,6 +84,13 @@ pub(super) fn rule(request: RuleRequest) -> Result<Wish, Status> {
     let words = if force { words + ", forced" } else { words };
     let rule = PlacementRule { require, prefer };
     Ok(Wish { words, wanted: Wanted::Here(Order::Rule { group, rule, force }) })
+}
+
+pub(super) fn set_log(request: SetLogRequest) -> Result<Wish, Status> {
+    let SetLogRequest { directive } = request;
+    // Before it is told as taken, and to whoever has another log as well.
+    logging::parse(&directive).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    Ok(Wish { words: format!("log {directive}"), wanted: Wanted::Log(directive) })
 }
 
 /// The shards in order, each once.
