@@ -29,6 +29,7 @@
 //! ```
 
 mod ask;
+pub mod call;
 mod client;
 mod convert;
 mod decision;

@@ -1,10 +1,12 @@
 //! What may be said on the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use greenroom_inspector::ShardSpan;
+use greenroom_inspector::call::CALL_TIMEOUTS;
 
 /// Asks a Greenroom cluster how it is, and tells it what to do.
 ///
@@ -14,7 +16,7 @@ use greenroom_inspector::ShardSpan;
 /// the variable GREENROOM_OPERATOR_TOKEN, or GREENROOM_OPERATOR_TOKEN_FILE. Shards are written as 4711,
 /// 10-20, gpu/77 or gpu/10-20. Exit codes: 0
 /// done, 1 the cluster could not be asked or refused, 2 bad usage, 3 `topology diff` found
-/// differences.
+/// differences, 4 `call` was answered with the method's own error.
 #[derive(Debug, Parser)]
 #[command(name = "greenroom", version)]
 pub(crate) struct Args {
@@ -58,6 +60,12 @@ pub(crate) enum Command {
     /// The cluster as a document: to keep, to compare, to begin a cluster with
     #[command(subcommand)]
     Topology(Topology),
+    /// Call a method of an actor, through the HTTP gateway of a node
+    ///
+    /// The answer is printed as JSON; the items of a streamed reply in a line each, as they come. Exit
+    /// codes: 0 answered, 4 the method answered with its own error, 1 the call failed (with a code, and
+    /// whether it may have run), 2 bad usage.
+    Call(Call),
     /// What the node's process logs, or, with a directive, what it shall log from now on
     ///
     /// It concerns the process of the node that is asked, and lasts as long as that. Changing it is an
@@ -84,6 +92,31 @@ pub(crate) enum Command {
         #[arg(value_enum)]
         shell: Shell,
     },
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Call {
+    /// Kind and key of the actor; the first `/` separates them
+    #[arg(value_name = "KIND/KEY", value_parser = actor)]
+    pub(crate) actor: Actor,
+    /// Written name of the method
+    #[arg(value_name = "METHOD")]
+    pub(crate) method: String,
+    /// Its arguments as a JSON object; `-` reads it from the standard input [default: {}]
+    #[arg(value_name = "JSON")]
+    pub(crate) arguments: Option<String>,
+    /// HTTP address (host:port) of a gateway [default: that of the asked node, else of another]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) gateway: Option<String>,
+    /// How long the call may take, 1ms to 1h [default: that of the node]
+    #[arg(long, value_name = "SPAN", value_parser = call_timeout)]
+    pub(crate) timeout: Option<Duration>,
+    /// A pair that travels with the call and all that it causes; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = context)]
+    pub(crate) context: Vec<(String, String)>,
+    /// The W3C traceparent that the call belongs to
+    #[arg(long, value_name = "TRACEPARENT", value_parser = traceparent)]
+    pub(crate) traceparent: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -229,6 +262,54 @@ fn actor(text: &str) -> Result<Actor, &'static str> {
             Ok(Actor { kind: kind.to_owned(), key: key.to_owned() })
         }
         _ => Err("an actor is named by kind and key, such as bank.account/alice"),
+    }
+}
+
+fn call_timeout(text: &str) -> Result<Duration, String> {
+    let (low, high) = CALL_TIMEOUTS;
+    let span = humantime::parse_duration(text.trim()).ok();
+    span.filter(|span| (low..=high).contains(span))
+        .ok_or_else(|| "a time-out is 1ms to 1h, such as 500ms, 5s or 2m".to_owned())
+}
+
+/// A gateway leaves out what breaks these bounds, and nobody would know.
+fn context(text: &str) -> Result<(String, String), &'static str> {
+    let good = |key: &str| {
+        let letter =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+        (1..=64).contains(&key.len()) && key.bytes().all(letter)
+    };
+    match text.split_once('=') {
+        Some((key, value))
+            if good(key) && value.len() <= 256 && !value.contains(char::is_control) =>
+        {
+            Ok((key.to_owned(), value.to_owned()))
+        }
+        _ => Err(
+            "a pair is key=value: a key of 1 to 64 bytes of a-z 0-9 . _ -, a value of at most 256 \
+                  bytes without control characters",
+        ),
+    }
+}
+
+fn traceparent(text: &str) -> Result<String, &'static str> {
+    let hex = |part: &str, len: usize| {
+        part.len() == len && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let parts: Vec<&str> = text.split('-').collect();
+    match parts[..] {
+        ["00", trace, span, flags]
+            if hex(trace, 32)
+                && hex(span, 16)
+                && hex(flags, 2)
+                && trace.contains(|digit| digit != '0')
+                && span.contains(|digit| digit != '0') =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err(
+            "a traceparent is 00-{32 hex digits}-{16 hex digits}-{2 hex digits}, no id all zeros",
+        ),
     }
 }
 

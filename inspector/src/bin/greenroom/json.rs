@@ -4,8 +4,10 @@ mod config;
 
 use std::path::Path;
 
+use greenroom_inspector::call::CallError;
 use greenroom_inspector::{Difference, Topology};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::Failure;
 pub(crate) use config::Config;
@@ -15,6 +17,38 @@ pub(crate) fn text(answer: &impl Serialize) -> Result<String, Failure> {
     let mut text = serde_json::to_string_pretty(answer)?;
     text.push('\n');
     Ok(text)
+}
+
+/// What a method answered with.
+#[derive(Serialize)]
+pub(crate) struct Answered<'a> {
+    pub(crate) answer: &'a Value,
+}
+
+/// Why a call was not answered with a value.
+#[derive(Serialize)]
+pub(crate) struct NotAnswered<'a> {
+    error: CallFailure<'a>,
+}
+
+#[derive(Serialize)]
+struct CallFailure<'a> {
+    code: &'a str,
+    message: String,
+    may_have_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a Value>,
+}
+
+impl<'a> NotAnswered<'a> {
+    pub(crate) fn of(error: &'a CallError) -> Self {
+        let actor = match error {
+            CallError::Actor(error) => Some(error),
+            _ => None,
+        };
+        let (code, may_have_run) = (error.code(), error.may_have_run());
+        Self { error: CallFailure { code, message: error.to_string(), may_have_run, actor } }
+    }
 }
 
 #[derive(Serialize)]

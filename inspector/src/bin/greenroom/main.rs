@@ -1,9 +1,10 @@
 //! `greenroom`: asks a cluster, through one of its nodes, how it is, and tells it what to do.
 //!
 //! Exit codes: 0 done, 1 the cluster could not be asked or refused, 2 bad usage, 3 `topology diff`
-//! found differences. Errors go to stderr.
+//! found differences, 4 `call` was answered with the method's own error. Errors go to stderr.
 
 mod args;
+mod call;
 mod inspect;
 mod json;
 mod order;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
+use greenroom_inspector::call::CallError;
 use greenroom_inspector::page::PageError;
 use greenroom_inspector::{BadToken, BadTopology, InspectError, UnknownShard};
 
@@ -26,6 +28,7 @@ use crate::args::{Args, Command, Output};
 const NOT_DONE: u8 = 1;
 const BAD_USAGE: u8 = 2;
 const DIFFERENT: u8 = 3;
+const ACTORS_OWN: u8 = 4;
 
 /// What is printed on success, and the exit code.
 struct Answer {
@@ -66,6 +69,7 @@ async fn answer(args: &Args) -> Result<Answer, Failure> {
     match &args.command {
         Command::Question(question) => Ok(report::write(args, question).await?.into()),
         Command::Order(order) => Ok(order::carry_out(args, order).await?.into()),
+        Command::Call(call) => call::make(args, call).await,
         Command::LogLevel { directive: None } => Ok(report::log_level(args).await?.into()),
         Command::LogLevel { directive: Some(directive) } => {
             Ok(order::set_log(args, directive).await?.into())
@@ -90,13 +94,15 @@ fn completions(shell: Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-fn print(text: &str) -> std::io::Result<()> {
+/// Prints, and answers whether anybody reads on.
+fn print(text: &str) -> std::io::Result<bool> {
     let mut out = std::io::stdout().lock();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     match printed {
+        Ok(()) => Ok(true),
         // Whoever reads has seen enough, as `head` does.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        printed => printed,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -110,6 +116,16 @@ enum Failure {
     Json(#[from] serde_json::Error),
     #[error("cannot write the answer: {0}")]
     Output(std::io::Error),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(
+        "the arguments must be a JSON object of the method's arguments by name, such as {{\"amount\": 5}}: {0}"
+    )]
+    Arguments(serde_json::Error),
+    #[error("cannot read the arguments: {0}")]
+    Input(std::io::Error),
+    #[error("no live node tells of an HTTP gateway: give --gateway host:port")]
+    NoGateway,
     #[error(transparent)]
     Shard(#[from] UnknownShard),
     #[error("the cluster has no shard {0}")]
@@ -134,7 +150,10 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
+            Self::Call(CallError::Actor(_)) => ACTORS_OWN,
             Self::Inspect(InspectError::BadAddress { .. })
+            | Self::Call(CallError::BadAddress { .. } | CallError::BadHeader(_))
+            | Self::Arguments(_)
             | Self::Page(PageError::BadNode(_) | PageError::BadHost(_))
             | Self::NoToken
             | Self::Token(_) => BAD_USAGE,
