@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use greenroom_core::{
-    Agent, Config, Decision, Epoch, Event, Groups, Order, Refusal, ShardId, ShardLoad, View,
+    Agent, Config, Decision, Epoch, Event, Forecast, Groups, Order, Refusal, ShardId, ShardLoad,
+    View, WhatIf,
 };
 use greenroom_shardlock::Gates;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -213,6 +214,18 @@ impl Cluster {
         let (answer, loads) = oneshot::channel();
         self.commands.send(Command::LoadsOf(answer)).await.ok()?;
         loads.await.ok()
+    }
+
+    /// What the planner would do, group by group, if something were otherwise, as far as this node knows
+    /// the cluster. It changes nothing.
+    ///
+    /// # Errors
+    /// When it names what is not there, or the node has stopped.
+    pub async fn what_if(&self, what: WhatIf) -> Result<Vec<Forecast>, Refusal> {
+        let (answer, forecast) = oneshot::channel();
+        let sent = self.commands.send(Command::WhatIf(Box::new(what), answer)).await;
+        sent.map_err(|_| Refusal::NotMember)?;
+        forecast.await.unwrap_or(Err(Refusal::NotMember))
     }
 
     /// Begins to give all shards away, staying a member, or takes shards again. Returns at once.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use greenroom_core::{
-    Agent, Decision, Effect, Event, NodeId, Notice, Order, OrderId, Refusal, ShardId, ShardLoad,
-    View,
+    Agent, Decision, Effect, Event, Forecast, NodeId, Notice, Order, OrderId, Refusal, ShardId,
+    ShardLoad, View, WhatIf,
 };
 use greenroom_shardlock::Gates;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Order(Order, oneshot::Sender<Result<(), Refusal>>),
     Loads(Vec<(ShardId, ShardLoad)>),
     LoadsOf(oneshot::Sender<Vec<(ShardId, ShardLoad)>>),
+    WhatIf(Box<WhatIf>, oneshot::Sender<Result<Vec<Forecast>, Refusal>>),
     /// Give all shards away; not to be undone when the node is about to end.
     Drain {
         for_good: bool,
@@ -115,6 +116,10 @@ impl Driver {
                     Command::Loads(loads) => Event::Loads(loads),
                     Command::LoadsOf(answer) => {
                         let _ = answer.send(self.loads());
+                        continue;
+                    }
+                    Command::WhatIf(what, answer) => {
+                        let _ = answer.send(self.agent.what_if(clock::now(), &what));
                         continue;
                     }
                     Command::Drain { for_good } => {

@@ -18,8 +18,9 @@ mod view;
 
 pub use agent::{
     Agent, Config, DECISIONS_MAX, Decided, DecidedMove, Decision, Effect, Event, Evidence,
-    GUARDS_PER_TRANSACTION_MAX, Motion, MotionPhase, Notice, Order, OrderId, Outcome, Purpose,
-    Refusal, RequestId, Restore, SHARDS_PER_ASSIGNMENT_MAX, ShardLoad, Stage, Stuck,
+    Forecast, GUARDS_PER_TRANSACTION_MAX, Motion, MotionPhase, Notice, Order, OrderId, Outcome,
+    Purpose, Refusal, RequestId, Restore, SHARDS_PER_ASSIGNMENT_MAX, ShardLoad, Stage, Stuck,
+    SupposedNode, WhatIf,
 };
 pub use groups::{
     BadGroups, GROUP_DEFAULT, GROUPS_MAX, Group, GroupIndex, Groups, Labels, PlacementRule, Unfit,

@@ -147,6 +147,13 @@ impl Inspect for Fixed {
         }))
     }
 
+    async fn what_if(
+        &self,
+        _request: Request<v1::WhatIfRequest>,
+    ) -> Result<Response<v1::WhatIfReply>, Status> {
+        Ok(Response::new(v1::WhatIfReply::default()))
+    }
+
     async fn log(
         &self,
         _request: Request<v1::LogRequest>,

@@ -1,17 +1,17 @@
 //! Read-only questions about the cluster, for operators' tools.
 
 use greenroom_cluster::Cluster;
-use greenroom_core::{ActorId, Decided, Decision, ShardId, ShardLoad, View};
+use greenroom_core::{ActorId, Decided, Decision, ShardId, ShardLoad, View, WhatIf};
 use greenroom_proto::v1;
 use greenroom_proto::v1::inspect_server::Inspect;
 use greenroom_proto::v1::{
     ClusterSnapshot, DecisionsReply, DecisionsRequest, ExportRequest, Leader, LoadsReply,
     LoadsRequest, LogReply, LogRequest, Node, PeekReply, PeekRequest, Shard, SnapshotRequest,
-    Topology,
+    Topology, WhatIfReply, WhatIfRequest,
 };
 use tonic::{Request, Response, Status};
 
-use super::Identity;
+use super::{Identity, what_if};
 use crate::logging;
 use crate::router::Router;
 
@@ -93,6 +93,24 @@ impl Inspect for InspectService {
     async fn log(&self, _request: Request<LogRequest>) -> Result<Response<LogReply>, Status> {
         let directive = logging::current().map(logging::LogHandle::directive).unwrap_or_default();
         Ok(Response::new(LogReply { node: self.identity.node.clone(), directive }))
+    }
+
+    async fn what_if(
+        &self,
+        request: Request<WhatIfRequest>,
+    ) -> Result<Response<WhatIfReply>, Status> {
+        let what = what_if::supposed(request.into_inner())?;
+        let refused = |refusal| super::operate::status(&refusal);
+        let now = self.cluster.what_if(WhatIf::default()).await.map_err(refused)?;
+        let then = self.cluster.what_if(what).await.map_err(refused)?;
+        let view = self.cluster.view().await.ok_or_else(has_left)?;
+        Ok(Response::new(WhatIfReply {
+            node: self.identity.node.clone(),
+            leads: self.cluster.status().leads,
+            held: view.rebalancing().held,
+            now: now.into_iter().map(what_if::forecast).collect(),
+            then: then.into_iter().map(what_if::forecast).collect(),
+        }))
     }
 
     async fn peek(&self, request: Request<PeekRequest>) -> Result<Response<PeekReply>, Status> {

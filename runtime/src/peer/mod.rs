@@ -16,6 +16,7 @@ mod serve;
 mod stream_in;
 mod stream_out;
 pub(crate) mod topology;
+mod what_if;
 mod wire;
 
 use std::collections::HashMap;

@@ -248,7 +248,7 @@ impl Asked {
 }
 
 /// A refusal as the wire has it.
-fn status(refusal: &Refusal) -> Status {
+pub(super) fn status(refusal: &Refusal) -> Status {
     let text = refusal.to_string();
     match refusal {
         Refusal::NotMember | Refusal::NotLeader(_) => Status::unavailable(text),
@@ -256,6 +256,7 @@ fn status(refusal: &Refusal) -> Status {
             Status::not_found(text)
         }
         Refusal::NoOwner(_)
+        | Refusal::NodeThere(_)
         | Refusal::TakesNoShards(_)
         | Refusal::Unfit { .. }
         | Refusal::Pinned { .. }

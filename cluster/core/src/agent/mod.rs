@@ -22,6 +22,7 @@ mod shards;
 mod silence;
 mod suspects;
 mod telling;
+mod what_if;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +36,7 @@ pub use motion::{Motion, MotionPhase, Stuck};
 pub use notice::{Evidence, Notice};
 pub use orders::{Order, OrderId, Refusal};
 pub use requests::Purpose;
+pub use what_if::{Forecast, SupposedNode, WhatIf};
 
 use crate::record::{Entry, Key, NodeState};
 use crate::time::Now;

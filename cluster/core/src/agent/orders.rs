@@ -69,6 +69,8 @@ pub enum Refusal {
     NoOwner(ShardId),
     /// No live node has this name.
     NoNode(NodeId),
+    /// A live node has this name already.
+    NodeThere(NodeId),
     /// The node drains or has no weight, so it takes no shards.
     TakesNoShards(NodeId),
     /// The node may not own shards of the group.
@@ -113,6 +115,7 @@ impl fmt::Display for Refusal {
                 write!(f, "shard {shard} has no owner at present: name the node to pin it to")
             }
             Self::NoNode(node) => write!(f, "no live node is named {node}"),
+            Self::NodeThere(node) => write!(f, "a live node is named {node} already"),
             Self::TakesNoShards(node) => {
                 write!(f, "{node} takes no shards: it drains, or hosts nothing")
             }

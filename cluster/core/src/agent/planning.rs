@@ -64,7 +64,8 @@ impl Agent {
         let stable_for = now.moment.since(self.leading.stable_since);
         let mut moves = Vec::new();
         for group in 0..self.view.groups().len() {
-            let members = self.members_for(group, now);
+            let live: Vec<MemberView<'_>> = self.view.members().collect();
+            let members = self.members_of(group, &live, now);
             let shards = self.placements(group, &nodes);
             let problem = Problem { members: &members, shards: &shards, stable_for };
             let policy = &self.config.policy;
@@ -113,36 +114,41 @@ impl Agent {
         self.assign(now, life, leader_revision, &steps);
     }
 
-    fn first_shard(&self, group: GroupIndex) -> ShardId {
+    pub(super) fn first_shard(&self, group: GroupIndex) -> ShardId {
         ShardId(0).in_group(group, self.view.shard_count())
     }
 
-    /// All live nodes, as far as they may own shards of a group.
-    fn members_for(&self, group: GroupIndex, now: Now) -> Vec<Member> {
+    /// Nodes that live, or are supposed to, as far as they may own shards of a group.
+    pub(super) fn members_of(
+        &self,
+        group: GroupIndex,
+        live: &[MemberView<'_>],
+        now: Now,
+    ) -> Vec<Member> {
         let groups = self.view.groups();
         let takes = |member: &MemberView<'_>| self.view.takes_shards_of(member, group);
         let prefers = |member: &MemberView<'_>| groups.prefers(group, &member.record.profile);
-        let some_preferred = self.view.members().any(|m| takes(&m) && prefers(&m));
+        let some_preferred = live.iter().any(|member| takes(member) && prefers(member));
         let mut zones: BTreeMap<&str, u32> = BTreeMap::new();
-        for member in self.view.members() {
+        for member in live {
             let next = zones.len() as u32;
             zones.entry(&member.record.profile.zone).or_insert(next);
         }
         let timeout = self.config.migration_timeout;
-        let members = self.view.members().map(|member| {
+        let members = live.iter().map(|member| {
             let profile = &member.record.profile;
-            let standing = if !takes(&member) {
+            let standing = if !takes(member) {
                 Standing::Leaving
             } else if self.motions.is_unable(&member.life.node, now.moment, timeout) {
                 Standing::Keeping
             } else {
                 Standing::Taking
             };
-            let outranked = some_preferred && !prefers(&member);
+            let outranked = some_preferred && !prefers(member);
             Member {
                 weight: if outranked { 0 } else { profile.weight },
                 zone: zones[profile.zone.as_str()],
-                node: member.life.node,
+                node: member.life.node.clone(),
                 standing,
             }
         });
@@ -150,7 +156,7 @@ impl Agent {
     }
 
     /// Where each shard of a group is, in terms of the members' places in `nodes`, which is sorted.
-    fn placements(&self, group: GroupIndex, nodes: &[NodeId]) -> Vec<Placement> {
+    pub(super) fn placements(&self, group: GroupIndex, nodes: &[NodeId]) -> Vec<Placement> {
         let place = |node: &NodeId| nodes.binary_search(node).ok();
         let first = self.first_shard(group).0;
         let shards = (first..first + self.view.shard_count()).map(ShardId);

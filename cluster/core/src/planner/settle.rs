@@ -22,6 +22,8 @@ pub struct Settled {
     pub loads_after: Vec<u64>,
     /// How many plans with moves it took.
     pub rounds: usize,
+    /// Why nothing moves any more in the end.
+    pub idle: Option<Idle>,
 }
 
 /// Plans again and again, as if each move were carried out at once and time passed, until nothing
@@ -44,6 +46,7 @@ pub fn settle(problem: &Problem<'_>, policy: &Policy) -> Settled {
             policy = &finishing;
         }
         if plan.moves.is_empty() && !matches!(plan.idle, Some(Idle::InMotion { .. })) {
+            settled.idle = plan.idle;
             break;
         }
         settled.rounds += usize::from(!plan.moves.is_empty());
