@@ -5,6 +5,7 @@ use std::time::Duration;
 use greenroom_proto::v1::inspect_client::InspectClient;
 use greenroom_proto::v1::{
     DecisionsRequest, ExportRequest, LoadsRequest, LogRequest, SnapshotRequest, Topology,
+    WhatIfReply, WhatIfRequest,
 };
 use tonic::transport::Channel;
 use tonic::{Response, Status};
@@ -128,6 +129,16 @@ pub async fn loads(address: &str) -> Result<Loads, InspectError> {
 pub async fn log_level(address: &str) -> Result<LogLevel, InspectError> {
     let reply = line(address).ask(async |node| node.log(LogRequest {}).await).await?;
     Ok(convert::log_level(reply))
+}
+
+/// Asks the node with this peer address (`host:port`) what its planner would do, as things are and if
+/// they were as supposed. It changes nothing. Only a leader knows the loads: ask at
+/// [`ClusterView::deciding_address`].
+///
+/// # Errors
+/// As [`ClusterView::fetch`]; also when it supposes something of a node or shard that is not there.
+pub async fn what_if(address: &str, what: WhatIfRequest) -> Result<WhatIfReply, InspectError> {
+    line(address).ask(async |node| node.what_if(what).await).await
 }
 
 /// Asks the node with this peer address (`host:port`) for the cluster as a document.

@@ -2,6 +2,7 @@
 //! The README documents every field; a released name keeps its meaning.
 
 mod decisions;
+mod plan;
 mod shards;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use crate::{ClusterView, Group, Life, Node, Placement, Share};
 
 pub use decisions::{DecisionList, Why};
+pub use plan::Plan;
 pub use shards::Shards;
 
 /// Who leads, the nodes, the groups, and the totals.
@@ -27,6 +29,24 @@ pub struct Status<'a> {
     nodes: Vec<NodeEntry<'a>>,
     unknown_nodes: Vec<UnknownEntry<'a>>,
     totals: TotalsEntry,
+}
+
+/// The nodes.
+#[derive(Debug, Serialize)]
+pub struct Nodes<'a> {
+    cluster: &'a str,
+    answered_by: &'a str,
+    revision: u64,
+    nodes: Vec<NodeEntry<'a>>,
+    unknown_nodes: Vec<UnknownEntry<'a>>,
+}
+
+impl<'a> Nodes<'a> {
+    /// What a view says of them.
+    pub fn of(view: &'a ClusterView) -> Self {
+        let Status { cluster, answered_by, revision, nodes, unknown_nodes, .. } = Status::of(view);
+        Self { cluster, answered_by, revision, nodes, unknown_nodes }
+    }
 }
 
 impl<'a> Status<'a> {

@@ -49,7 +49,7 @@ mod tally;
 mod topology;
 mod view;
 
-pub use ask::{WHY_DECISIONS_MAX, decisions, export, loads, log_level, peek};
+pub use ask::{WHY_DECISIONS_MAX, decisions, export, loads, log_level, peek, what_if};
 pub use client::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT};
 pub use convert::Malformed;
 pub use decision::{DecidedMove, Decision, Decisions};
@@ -57,6 +57,10 @@ pub use error::InspectError;
 pub use filter::ShardFilter;
 /// The cluster as a document; its JSON is the file that operators keep.
 pub use greenroom_proto::v1::Topology;
+/// What is supposed to be otherwise, and what would become of it.
+pub use greenroom_proto::v1::{
+    Forecast, ForecastMoves, SupposedNode, SupposedPin, SupposedWeight, WhatIfReply, WhatIfRequest,
+};
 pub use group::{BadShardSpan, Group, ShardSpan, UnknownShard};
 pub use load::{Loads, ShardLoad};
 pub use log_level::LogLevel;
@@ -65,6 +69,7 @@ pub use order::{BadToken, ORDER_TIMEOUT, Operator, OperatorToken, Order};
 pub use shard::{Placement, Shard, ShardCondition};
 pub use tally::{Share, Totals};
 pub use topology::{
-    BadTopology, Difference, Severity, ShardField, ShardList, diff, read_topology, write_topology,
+    BadImport, BadTopology, Difference, Severity, ShardField, ShardList, diff, import,
+    read_topology, write_topology,
 };
 pub use view::ClusterView;

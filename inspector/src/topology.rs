@@ -2,11 +2,13 @@
 
 mod diff;
 mod difference;
+mod import;
 
 use greenroom_proto::v1::Topology;
 
 pub use diff::diff;
 pub use difference::{Difference, Severity, ShardField, ShardList};
+pub use import::{BadImport, import};
 
 /// Version of the document that this crate reads.
 const FORMAT: u32 = 1;

@@ -92,6 +92,26 @@ fn the_level_of_the_log_is_told_and_changed_with_the_token_only() {
     assert_eq!(node.orders(), [""; 0]);
 }
 
+#[test]
+fn nodes_as_table_and_as_json() {
+    let node = FixedNode::start(shop());
+    let expected = "\
+NODE    STATE     WEIGHT  ZONE  OWNED  TARGETED  ARRIVING  LEAVING  ADDRESS        HTTP           VERSION
+node-a  active    1       eu-1  1      3         2         0        10.0.0.1:7400  10.0.0.1:8080  0.1.0
+node-b  draining  2       -     1      0         0         1        10.0.0.2:7400  -              0.1.0
+node-z  unknown   -       -     0      1         0         0        -              -              -
+";
+    assert_eq!(ask(&node, &["nodes"]), expected);
+    let json = |question: &str| -> Value {
+        serde_json::from_str(&ask(&node, &[question, "--output", "json"])).expect("JSON")
+    };
+    let (nodes, status) = (json("nodes"), json("status"));
+    assert_eq!(
+        (&nodes["nodes"], &nodes["unknown_nodes"]),
+        (&status["nodes"], &status["unknown_nodes"])
+    );
+}
+
 /// Each question whose answer the README shows, and that answer.
 fn documented() -> Vec<(Vec<&'static str>, Value)> {
     let blocks = include_str!("../README.md").split("```json\n").skip(1);

@@ -60,6 +60,12 @@ pub(crate) enum Command {
     /// The cluster as a document: to keep, to compare, to begin a cluster with
     #[command(subcommand)]
     Topology(Topology),
+    /// What the planner would do now, or if things were otherwise; changes nothing
+    ///
+    /// The leader's own planner is asked, on the cluster as it is: which shards would move from where to
+    /// where, how many each node would have, how many rounds of moves it takes until nothing moves any
+    /// more, and why it rests then.
+    Plan(Plan),
     /// Call a method of an actor, through the HTTP gateway of a node
     ///
     /// The answer is printed as JSON; the items of a streamed reply in a line each, as they come. Exit
@@ -95,6 +101,71 @@ pub(crate) enum Command {
 }
 
 #[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Plan {
+    /// Suppose what the other options say
+    #[arg(long)]
+    pub(crate) what_if: bool,
+    /// A node comes, with a weight of 100 unless told; it hosts every kind. What is neither weight nor zone
+    /// is a label. May be repeated, as all of these
+    #[arg(
+        long,
+        value_name = "NODE[,weight=N][,zone=ZONE][,LABEL=VALUE]",
+        value_parser = added,
+        requires = "what_if"
+    )]
+    pub(crate) add: Vec<Added>,
+    /// A node is gone
+    #[arg(long, value_name = "NODE", requires = "what_if")]
+    pub(crate) remove: Vec<String>,
+    /// A node gives all its shards away
+    #[arg(long, value_name = "NODE", requires = "what_if")]
+    pub(crate) drain: Vec<String>,
+    /// A node has another weight, 0 to 1000
+    #[arg(long, value_name = "NODE=N", value_parser = weight, requires = "what_if")]
+    pub(crate) weight: Vec<(String, u32)>,
+    /// Shards are pinned to a node
+    #[arg(long, value_name = "SHARD=NODE", value_parser = pin, requires = "what_if")]
+    pub(crate) pin: Vec<(ShardSpan, String)>,
+    /// Shards are pinned no more
+    #[arg(long, value_name = "SHARD", requires = "what_if")]
+    pub(crate) unpin: Vec<ShardSpan>,
+    /// Most shards that are moved at a time [default: GREENROOM_REBALANCE_BATCH of the leader]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=65_536),
+        requires = "what_if"
+    )]
+    pub(crate) batch: Option<u32>,
+    /// How many of them to or from one node [default: GREENROOM_REBALANCE_NODE_BATCH of the leader]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=65_536),
+        requires = "what_if"
+    )]
+    pub(crate) node_batch: Option<u32>,
+    /// How far off its share a node may be, in thousandths [default:
+    /// GREENROOM_IMBALANCE_THRESHOLD_PERMILLE of the leader]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(0..=1000),
+        requires = "what_if"
+    )]
+    pub(crate) threshold: Option<u32>,
+}
+
+/// A node that is supposed to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Added {
+    pub(crate) node: String,
+    pub(crate) weight: u32,
+    pub(crate) zone: String,
+    pub(crate) labels: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Call {
     /// Kind and key of the actor; the first `/` separates them
     #[arg(value_name = "KIND/KEY", value_parser = actor)]
@@ -123,6 +194,8 @@ pub(crate) struct Call {
 pub(crate) enum Question {
     /// Who leads, which nodes and groups there are, and how many shards each node has
     Status,
+    /// One line a node: its state, its shards, and where it is
+    Nodes,
     /// Where an actor lives; does not activate it
     Peek {
         /// Kind and key of the actor; the first `/` separates them
@@ -173,6 +246,16 @@ pub(crate) enum Order {
         /// Where; without it, each where it is now
         #[arg(long, value_name = "NODE")]
         to: Option<String>,
+        /// Wait until the shards are there, at most so long [default: 10m]
+        #[arg(
+            long,
+            value_name = "SPAN",
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "10m",
+            value_parser = patience
+        )]
+        wait: Option<Duration>,
     },
     /// Let shards move again
     Unpin {
@@ -185,6 +268,16 @@ pub(crate) enum Order {
         shards: Vec<ShardSpan>,
         #[arg(long, value_name = "NODE")]
         to: String,
+        /// Wait until the shards are there, at most so long [default: 10m]
+        #[arg(
+            long,
+            value_name = "SPAN",
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "10m",
+            value_parser = patience
+        )]
+        wait: Option<Duration>,
     },
     /// Make a node give all its shards away and stay a member
     Drain {
@@ -196,6 +289,17 @@ pub(crate) enum Order {
         /// Even if no other node may own its shards, so that calls of their kinds wait
         #[arg(long, conflicts_with = "undo")]
         force: bool,
+        /// Wait until the shards are gone, at most so long [default: 10m]
+        #[arg(
+            long,
+            conflicts_with = "undo",
+            value_name = "SPAN",
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "10m",
+            value_parser = patience
+        )]
+        wait: Option<Duration>,
     },
     /// Stop rebalancing, or let it go on
     Rebalance {
@@ -240,6 +344,20 @@ pub(crate) enum Topology {
         /// Where to; the standard output unless given
         file: Option<PathBuf>,
     },
+    /// Give the cluster the pins and placement rules of a topology; needs the operators' token
+    ///
+    /// Where shards are follows from those. A cluster that does not exist yet begins with a topology if
+    /// its nodes are started with GREENROOM_RESTORE_FROM.
+    Import {
+        /// Which
+        file: PathBuf,
+        /// Even rules that no live node satisfies
+        #[arg(long)]
+        force: bool,
+        /// Tell what would be ordered, and order nothing; needs no token
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Tell what changed since a topology was written down; exits with 3 if anything did
     Diff {
         /// The earlier one
@@ -263,6 +381,51 @@ fn actor(text: &str) -> Result<Actor, &'static str> {
         }
         _ => Err("an actor is named by kind and key, such as bank.account/alice"),
     }
+}
+
+fn weight_of(text: &str) -> Result<u32, String> {
+    let weight = text.parse().ok().filter(|weight| *weight <= 1000);
+    weight.ok_or_else(|| format!("a weight is 0 to 1000, got {text:?}"))
+}
+
+fn added(text: &str) -> Result<Added, String> {
+    let mut parts = text.split(',');
+    let node = parts.next().unwrap_or_default().to_owned();
+    if node.is_empty() || node.contains('=') {
+        return Err("a node begins with its name, such as node-4,weight=200,zone=eu-1".to_owned());
+    }
+    let mut added = Added { node, weight: 100, zone: String::new(), labels: Vec::new() };
+    for part in parts {
+        match part.split_once('=') {
+            Some(("weight", weight)) => added.weight = weight_of(weight)?,
+            Some(("zone", zone)) => added.zone = zone.to_owned(),
+            _ => added.labels.push(label(part)?),
+        }
+    }
+    Ok(added)
+}
+
+fn weight(text: &str) -> Result<(String, u32), String> {
+    match text.split_once('=') {
+        Some((node, weight)) if !node.is_empty() => Ok((node.to_owned(), weight_of(weight)?)),
+        _ => Err("write node=weight, such as node-1=200".to_owned()),
+    }
+}
+
+fn pin(text: &str) -> Result<(ShardSpan, String), String> {
+    match text.split_once('=') {
+        Some((shards, node)) if !node.is_empty() => {
+            Ok((shards.parse().map_err(|error| format!("{error}"))?, node.to_owned()))
+        }
+        _ => Err("write shard=node, such as 4711=node-1 or gpu/10-20=node-1".to_owned()),
+    }
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    let (low, high) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
+    let span = humantime::parse_duration(text.trim()).ok();
+    span.filter(|span| (low..=high).contains(span))
+        .ok_or_else(|| "a wait is 1s to 24h, such as 30s or 10m".to_owned())
 }
 
 fn call_timeout(text: &str) -> Result<Duration, String> {

@@ -52,6 +52,12 @@ impl<'a> NotAnswered<'a> {
 }
 
 #[derive(Serialize)]
+pub(crate) struct Imported<'a> {
+    pub(crate) ordered: &'a [String],
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Serialize)]
 pub(crate) struct Exported<'a> {
     file: String,
     cluster: &'a str,

@@ -8,20 +8,23 @@ mod call;
 mod inspect;
 mod json;
 mod order;
+mod plan;
 mod report;
 mod rfc3339;
 mod table;
 mod topology;
+mod wait;
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use greenroom_inspector::call::CallError;
 use greenroom_inspector::page::PageError;
-use greenroom_inspector::{BadToken, BadTopology, InspectError, UnknownShard};
+use greenroom_inspector::{BadImport, BadToken, BadTopology, InspectError, UnknownShard};
 
 use crate::args::{Args, Command, Output};
 
@@ -69,6 +72,7 @@ async fn answer(args: &Args) -> Result<Answer, Failure> {
     match &args.command {
         Command::Question(question) => Ok(report::write(args, question).await?.into()),
         Command::Order(order) => Ok(order::carry_out(args, order).await?.into()),
+        Command::Plan(plan) => Ok(plan::forecast(args, plan).await?.into()),
         Command::Call(call) => call::make(args, call).await,
         Command::LogLevel { directive: None } => Ok(report::log_level(args).await?.into()),
         Command::LogLevel { directive: Some(directive) } => {
@@ -128,6 +132,14 @@ enum Failure {
     NoGateway,
     #[error(transparent)]
     Shard(#[from] UnknownShard),
+    #[error("no live node is named {node}{hint}")]
+    NoNode { node: String, hint: String },
+    #[error("a live node is named {0} already")]
+    NodeThere(String),
+    #[error("{}: {error}; nothing was ordered", .file.display())]
+    Import { file: PathBuf, error: BadImport },
+    #[error("ordered, but {left} shards are left after {patience:?}; they may move yet")]
+    NotYet { left: usize, patience: Duration },
     #[error("the cluster has no shard {0}")]
     NoShard(String),
     #[error(

@@ -1,17 +1,34 @@
 //! Tells the node what to do and writes down who did it.
 
+use std::time::Duration;
+
 use greenroom_inspector::json::Done;
 use greenroom_inspector::{ClusterView, Operator, OperatorToken, Order, ShardSpan};
 
 use crate::args::{Args, Group, Order as OrderArgs, Output, Rebalance};
-use crate::{Failure, json, table};
+use crate::{Failure, json, table, wait};
 
 /// Carries out what `order` says, and answers with who did it, ready to print.
 pub(crate) async fn carry_out(args: &Args, order: &OrderArgs) -> Result<String, Failure> {
+    let patience = patience(order);
     // Before anything is asked: without a token there is nothing to do.
     let token = token(args)?;
     let order = wanted(args, order).await?;
-    give(args, token, order).await
+    let told = give(args, token, order.clone()).await?;
+    if let Some(patience) = patience {
+        wait::until_done(&args.node, &order, patience).await?;
+    }
+    Ok(told)
+}
+
+/// For how long the end of an order is to be waited for.
+fn patience(order: &OrderArgs) -> Option<Duration> {
+    match order {
+        OrderArgs::Pin { wait, .. }
+        | OrderArgs::Move { wait, .. }
+        | OrderArgs::Drain { wait, .. } => *wait,
+        _ => None,
+    }
 }
 
 /// Changes what the node's process logs.
@@ -32,14 +49,14 @@ async fn give(args: &Args, token: OperatorToken, order: Order) -> Result<String,
 
 async fn wanted(args: &Args, order: &OrderArgs) -> Result<Order, Failure> {
     Ok(match order {
-        OrderArgs::Pin { shards, to } => {
+        OrderArgs::Pin { shards, to, .. } => {
             Order::Pin { shards: numbers(args, shards).await?, to: to.clone() }
         }
         OrderArgs::Unpin { shards } => Order::Unpin { shards: numbers(args, shards).await? },
-        OrderArgs::Move { shards, to } => {
+        OrderArgs::Move { shards, to, .. } => {
             Order::Move { shards: numbers(args, shards).await?, to: to.clone() }
         }
-        OrderArgs::Drain { drained, undo, force } => {
+        OrderArgs::Drain { drained, undo, force, .. } => {
             Order::Drain { node: drained.clone(), undo: *undo, force: *force }
         }
         OrderArgs::Rebalance { what } => Order::Hold { held: *what == Rebalance::Hold },
@@ -58,7 +75,7 @@ async fn numbers(args: &Args, shards: &[ShardSpan]) -> Result<Vec<u32>, Failure>
     Ok(view.numbers_of(shards)?)
 }
 
-fn token(args: &Args) -> Result<OperatorToken, Failure> {
+pub(crate) fn token(args: &Args) -> Result<OperatorToken, Failure> {
     let secret = match &args.token_file {
         Some(file) => std::fs::read_to_string(file)
             .map_err(|error| Failure::Read { file: file.clone(), error })?,

@@ -1,6 +1,6 @@
 //! Asks the node and writes down its answer.
 
-use greenroom_inspector::json::{DecisionList, Peek, Shards, Status, Why as WhyJson};
+use greenroom_inspector::json::{DecisionList, Nodes, Peek, Shards, Status, Why as WhyJson};
 use greenroom_inspector::{
     ClusterView, Decisions, InspectError, Shard, ShardFilter, ShardSpan, UnknownShard,
     WHY_DECISIONS_MAX, decisions, log_level as log_level_of, peek,
@@ -17,6 +17,13 @@ pub(crate) async fn write(args: &Args, question: &Question) -> Result<String, Fa
             match args.output {
                 Output::Table => Ok(table::status(&view)),
                 Output::Json => json::text(&Status::of(&view)),
+            }
+        }
+        Question::Nodes => {
+            let view = ClusterView::fetch(&args.node).await?;
+            match args.output {
+                Output::Table => Ok(table::nodes(&view)),
+                Output::Json => json::text(&Nodes::of(&view)),
             }
         }
         Question::Peek { actor } => {

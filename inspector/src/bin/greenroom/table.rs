@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use greenroom_inspector::{
-    ClusterView, Decision, Decisions, Difference, Group, LogLevel, Node, Placement, Severity,
-    Shard, Share, Topology,
+    ClusterView, Decision, Decisions, Difference, Forecast, ForecastMoves, Group, LogLevel, Node,
+    Placement, Severity, Shard, Share, Topology, WhatIfReply,
 };
 use greenroom_settings::Setting;
 
@@ -53,6 +53,32 @@ pub(crate) fn status(view: &ClusterView) -> String {
     format!("{head}\n{nodes}\n{groups}\n{tail}")
 }
 
+/// One line a node.
+pub(crate) fn nodes(view: &ClusterView) -> String {
+    let titles = [
+        "NODE", "STATE", "WEIGHT", "ZONE", "OWNED", "TARGETED", "ARRIVING", "LEAVING", "ADDRESS",
+        "HTTP", "VERSION",
+    ];
+    let shares = view.shares();
+    let row = |(id, share): (&&str, &Share)| {
+        let node = view.nodes.get(*id);
+        [
+            (*id).to_owned(),
+            node.map_or("unknown", |node| node.state.as_str()).to_owned(),
+            text(node.map(|node| node.weight)),
+            text(node.and_then(|node| node.zone.as_ref())),
+            share.owned.to_string(),
+            share.targeted.to_string(),
+            share.arriving.to_string(),
+            share.leaving.to_string(),
+            text(node.map(|node| &node.peer_address)),
+            text(node.and_then(|node| node.http_address.as_ref())),
+            text(node.map(|node| &node.version)),
+        ]
+    };
+    columns(titles, shares.iter().map(row))
+}
+
 /// Where an actor lives.
 pub(crate) fn peek(placement: &Placement) -> String {
     lines([
@@ -68,6 +94,91 @@ pub(crate) fn log_level(level: &LogLevel) -> String {
     let unknown = || "a log of its program's own, of which the node knows nothing".to_owned();
     let directive = level.directive.clone().unwrap_or_else(unknown);
     lines([("node", level.node.clone()), ("logs", directive)])
+}
+
+/// What the planner would do as things are, and, if something was supposed, then.
+pub(crate) fn plan(reply: &WhatIfReply, supposed: bool) -> String {
+    let leads = if reply.leads { "which leads" } else { "which does not lead: it knows no loads" };
+    let rebalancing = if reply.held { "held by an operator" } else { "on" };
+    let mut text = lines([
+        ("answered by", format!("{}, {leads}", reply.node)),
+        ("rebalancing", rebalancing.to_owned()),
+    ]);
+    for (now, then) in reply.now.iter().zip(&reply.then) {
+        let group = printable(&now.group);
+        text.push_str(&format!("\ngroup {group}, as things are: {}\n", becomes(now)));
+        text.push_str(&moves(now));
+        if supposed {
+            text.push_str(&format!("\ngroup {group}, what if: {}\n", becomes(then)));
+            text.push_str(&moves(then));
+        }
+        text.push('\n');
+        text.push_str(&plan_nodes(now, supposed.then_some(then)));
+    }
+    text
+}
+
+/// What becomes of a group, in a sentence.
+fn becomes(forecast: &Forecast) -> String {
+    let Forecast { rounds, pinned, pins_unserved, homeless, .. } = forecast;
+    let shards: u32 = forecast.moves.iter().map(|step| step.shards).sum();
+    let counted = |count: u32, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    let mut text = match shards {
+        0 => "nothing moves".to_owned(),
+        _ => format!("{} would move in {}", counted(shards, "shard"), counted(*rounds, "round")),
+    };
+    if shards > 0 && forecast.idle == "unstable" {
+        text.push_str(&format!("; rebalancing does not begin yet: {}", forecast.idle_text));
+    }
+    if !forecast.rests_text.is_empty() {
+        text.push_str(&format!("; at rest, {}", forecast.rests_text));
+    }
+    for (count, what) in [
+        (pinned, "kept in place by pins"),
+        (pins_unserved, "pinned to a node that can't have them"),
+        (homeless, "without a node that may own them"),
+    ] {
+        if *count > 0 {
+            text.push_str(&format!("; {} {what}", counted(*count, "shard")));
+        }
+    }
+    printable(&text).into_owned()
+}
+
+fn moves(forecast: &Forecast) -> String {
+    if forecast.moves.is_empty() {
+        return String::new();
+    }
+    let row = |step: &ForecastMoves| {
+        [step.from.clone(), step.to.clone(), step.shards.to_string(), step.reason.clone()]
+    };
+    columns(["FROM", "TO", "SHARDS", "REASON"], forecast.moves.iter().map(row))
+}
+
+/// How many shards each node has now, will have at rest, and would have.
+fn plan_nodes(now: &Forecast, then: Option<&Forecast>) -> String {
+    let mut nodes: BTreeMap<&str, [Option<u32>; 3]> = BTreeMap::new();
+    for node in &now.nodes {
+        let shards = nodes.entry(&node.node).or_default();
+        (shards[0], shards[1]) = (Some(node.before), Some(node.after));
+    }
+    for node in then.into_iter().flat_map(|then| &then.nodes) {
+        nodes.entry(&node.node).or_default()[2] = Some(node.after);
+    }
+    let named = nodes.iter().map(|(node, shards)| ((*node).to_owned(), shards.map(text)));
+    match then {
+        None => columns(
+            ["NODE", "SHARDS", "AT REST"],
+            named.map(|(node, [before, rest, _])| [node, before, rest]),
+        ),
+        Some(_) => columns(
+            ["NODE", "SHARDS", "AT REST", "WHAT IF"],
+            named.map(|(node, [before, rest, then])| [node, before, rest, then]),
+        ),
+    }
 }
 
 /// One line a shard. The reason comes last, as it is the only cell that contains spaces.
@@ -162,6 +273,15 @@ pub(crate) fn exported(topology: &Topology, file: &Path) -> String {
     let shards = topology.shards.len();
     let (revision, file) = (topology.revision, file.display().to_string());
     format!("wrote {shards} shards at revision {revision} to {}\n", printable(&file))
+}
+
+/// What was ordered for a topology, or would be.
+pub(crate) fn imported(ordered: &[String], dry_run: bool) -> String {
+    if ordered.is_empty() {
+        return "the cluster has these pins and rules already\n".to_owned();
+    }
+    let what = if dry_run { "would be ordered: " } else { "" };
+    ordered.iter().map(|order| format!("{what}{}\n", printable(order))).collect()
 }
 
 /// One line a difference.
