@@ -1,5 +1,6 @@
 //! Names: actors, shards, nodes, and the hash that ties an actor to its shard.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -195,8 +196,21 @@ fn check_key(key: &str) -> Result<(), BadName> {
 
 /// The name of a node, unique in its cluster. A restarted process may bear the same name; its
 /// [`Incarnation`] tells it from the former one.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NodeId(Arc<str>);
+
+impl Ord for NodeId {
+    /// By name. Most of the names that are compared are clones of one another.
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for NodeId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl NodeId {
     /// Names a node.

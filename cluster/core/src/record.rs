@@ -65,6 +65,11 @@ impl Meta {
     pub fn born_with(shards: u32) -> Self {
         Self { shards, hash: HASH.to_owned(), format: FORMAT }
     }
+
+    /// Whether it says what [`Meta::born_with`] would.
+    pub fn is_born_with(&self, shards: u32) -> bool {
+        self.shards == shards && self.hash == HASH && self.format == FORMAT
+    }
 }
 
 /// Where a node is in its life.

@@ -14,6 +14,7 @@ use crate::{Epoch, Incarnation, Life, NodeId, ShardId};
 #[derive(Clone, Debug)]
 pub struct View {
     revision: u64,
+    changes: u64,
     meta: Option<Meta>,
     leader: Option<(LeaderRecord, u64)>,
     groups: Groups,
@@ -23,11 +24,17 @@ pub struct View {
     nodes: BTreeMap<NodeId, NodeRecord>,
     heartbeats: BTreeMap<NodeId, Beat>,
     shards: Vec<Slot>,
-    /// Revision of the last news of each key that is no shard, deletions included, so that an
-    /// older report can't undo a newer one.
-    seen: BTreeMap<Key, u64>,
-    /// At which revision each key that is no shard was last written, unless it is absent.
-    written: BTreeMap<Key, u64>,
+    /// What was last seen of each key that is no shard.
+    seen: BTreeMap<Key, Seen>,
+}
+
+/// The last news of a key.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// Their revision, deletions included, so that an older report can't undo a newer one.
+    revision: u64,
+    /// At which revision the key was last written; 0 while it is absent.
+    written: u64,
 }
 
 /// A heartbeat key as last seen.
@@ -90,6 +97,7 @@ impl View {
     pub(crate) fn new(shards: u32) -> Self {
         Self {
             revision: 0,
+            changes: 0,
             meta: None,
             leader: None,
             groups: Groups::default(),
@@ -99,13 +107,17 @@ impl View {
             heartbeats: BTreeMap::new(),
             shards: vec![Slot::default(); shards as usize],
             seen: BTreeMap::new(),
-            written: BTreeMap::new(),
         }
     }
 
     /// The newest revision that any news came from.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// How often anything has changed, but for the beats of lives that go on.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// What was fixed at the cluster's birth, once known.
@@ -133,7 +145,7 @@ impl View {
 
     /// The revision at which a key that is no shard was last written; 0 while it is absent.
     pub(crate) fn revision_of(&self, key: &Key) -> u64 {
-        self.written.get(key).copied().unwrap_or(0)
+        self.seen.get(key).map_or(0, |seen| seen.written)
     }
 
     /// How many shards each group has.
@@ -247,15 +259,14 @@ impl View {
             return News { any: self.apply_shard(shard, held), ..News::default() };
         }
         let revision = held.as_ref().map_or(revision, |held| held.mod_revision);
-        let seen = self.seen.entry(key.clone()).or_default();
-        if revision <= *seen {
+        let seen = match self.seen.get_mut(&key) {
+            Some(seen) => seen,
+            None => self.seen.entry(key.clone()).or_default(),
+        };
+        if revision <= seen.revision {
             return News::default();
         }
-        *seen = revision;
-        match &held {
-            Some(held) => self.written.insert(key.clone(), held.mod_revision),
-            None => self.written.remove(&key),
-        };
+        *seen = Seen { revision, written: held.as_ref().map_or(0, |held| held.mod_revision) };
         let members = match &key {
             Key::Node(_) => true,
             // One more beat changes no membership.
@@ -265,6 +276,8 @@ impl View {
             }
             _ => false,
         };
+        let one_more_beat = matches!(&key, Key::Heartbeat(_)) && !members;
+        self.changes += u64::from(!one_more_beat);
         let groups = key == Key::Groups;
         self.apply_other(key, held);
         News { any: true, members, groups }
@@ -282,6 +295,7 @@ impl View {
             return false;
         }
         *slot = Slot { record, mod_revision };
+        self.changes += 1;
         true
     }
 

@@ -9,20 +9,25 @@ use super::{Agent, Effect, Notice, Purpose, Reading};
 use crate::Life;
 use crate::record::{Guard, Key, NodeState, Record, Transaction, Write};
 use crate::time::{Moment, Now};
-use crate::view::life_of;
+use crate::view::{Beat, life_of};
 
-/// After how many intervals without a beat the next one is overdue.
-const OVERDUE_AFTER_INTERVALS: f64 = 1.5;
-/// After how many intervals without a beat of its own a node takes itself for blind, at least.
-const BLIND_AFTER_INTERVALS: f64 = 2.5;
+/// After how many half intervals without a beat the next one is overdue.
+const OVERDUE_AFTER_HALF_INTERVALS: u32 = 3;
+/// After how many half intervals without a beat of its own a node takes itself for blind, at least.
+const BLIND_AFTER_HALF_INTERVALS: u32 = 5;
 
 impl Agent {
     /// Whether a life is silent: for long enough to be found dead, or long enough to ask its port.
     pub(super) fn look_after(&mut self, life: &Life, now: Moment, effects: &mut Vec<Effect>) {
-        if let Some((mod_revision, evidence)) = self.evidence_of_death(life, now) {
+        let (Some((silent_for, mod_revision)), Some(beat)) =
+            (self.silence.of(&self.view, life, now), self.view.heartbeat(&life.node))
+        else {
+            return;
+        };
+        if let Some(evidence) = self.evidence_of_death(life, beat, silent_for, now) {
             self.confirm_silence(life.clone(), mod_revision, evidence, effects);
-        } else if self.config.crash_detection && self.is_overdue(life, now) {
-            let every = self.interval_of(life);
+        } else if self.config.crash_detection && silent_for >= self.overdue_after(beat) {
+            let every = self.interval_of(beat);
             let address = self.address_to_ask(life);
             if let Some(address) = address
                 && self.silence.ask_port(&life.node, now, every)
@@ -113,26 +118,36 @@ impl Agent {
     pub(super) fn saw_nothing_lately(&self, now: Moment) -> bool {
         let own = self.life().and_then(|life| self.silence.of(&self.view, life, now));
         let timing = self.config.timing;
-        let a_while = (timing.window / 2).max(timing.heartbeat.mul_f64(BLIND_AFTER_INTERVALS));
+        let a_while = (timing.window / 2).max(timing.heartbeat * BLIND_AFTER_HALF_INTERVALS / 2);
         own.is_some_and(|(silent_for, _)| silent_for > a_while)
     }
 
-    /// Why a life may be declared dead, and the revision of the heartbeat that it rests on.
-    fn evidence_of_death(&self, life: &Life, now: Moment) -> Option<(u64, Evidence)> {
-        let (silent_for, mod_revision) = self.silence.of(&self.view, life, now)?;
-        let window = self.window_of(life);
+    /// Why a life that has been silent for so long may be declared dead.
+    fn evidence_of_death(
+        &self,
+        life: &Life,
+        beat: &Beat,
+        silent_for: Duration,
+        now: Moment,
+    ) -> Option<Evidence> {
+        let window = self.window_of(beat);
         if silent_for >= window && !self.saw_nothing_lately(now) {
-            return Some((mod_revision, Evidence::Silence(window)));
+            return Some(Evidence::Silence(window));
         }
         let crashed = self.config.crash_detection && self.silence.is_port_refused(&life.node);
-        crashed.then_some((mod_revision, Evidence::Crash))
+        crashed.then_some(Evidence::Crash)
     }
 
     /// Whether the next heartbeat of a life should have been seen by now.
     pub(super) fn is_overdue(&self, life: &Life, now: Moment) -> bool {
         let silent_for = self.silence.of(&self.view, life, now).map(|(span, _)| span);
-        silent_for
-            .is_some_and(|span| span >= self.interval_of(life).mul_f64(OVERDUE_AFTER_INTERVALS))
+        let overdue_after = self.view.heartbeat(&life.node).map(|beat| self.overdue_after(beat));
+        silent_for.zip(overdue_after).is_some_and(|(span, overdue_after)| span >= overdue_after)
+    }
+
+    /// After how much silence the next heartbeat should have been seen.
+    fn overdue_after(&self, beat: &Beat) -> Duration {
+        self.interval_of(beat) * OVERDUE_AFTER_HALF_INTERVALS / 2
     }
 
     /// A port was asked. The answer counts only for a heartbeat that is overdue still.
@@ -152,15 +167,15 @@ impl Agent {
         (known && reachable).then(|| theirs.clone())
     }
 
-    /// The window that this life counts on, or this node's own if that is longer.
-    pub(super) fn window_of(&self, life: &Life) -> Duration {
-        let theirs = self.view.heartbeat(&life.node).map_or(0, |beat| beat.record.window_ms);
+    /// The window that a life counts on, or this node's own if that is longer.
+    pub(super) fn window_of(&self, beat: &Beat) -> Duration {
+        let theirs = beat.record.window_ms;
         self.config.timing.window.max(Duration::from_millis(theirs))
     }
 
-    /// The interval at which this life beats, as far as it says.
-    fn interval_of(&self, life: &Life) -> Duration {
-        match self.view.heartbeat(&life.node).map_or(0, |beat| beat.record.interval_ms) {
+    /// The interval at which a life beats, as far as it says.
+    fn interval_of(&self, beat: &Beat) -> Duration {
+        match beat.record.interval_ms {
             0 => self.config.timing.heartbeat,
             theirs => Duration::from_millis(theirs),
         }

@@ -9,21 +9,21 @@ use crate::record::{Guard, Key, Meta, Record, ShardRecord, Transaction, Write};
 impl Agent {
     /// Whether the cluster's constants are known and ours.
     pub(super) fn check_meta(&mut self, effects: &mut Vec<Effect>) -> bool {
-        let ours = Meta::born_with(self.config.shards);
+        let ours = || Meta::born_with(self.config.shards);
         match self.view.meta() {
-            Some(theirs) if *theirs == ours => {
+            Some(theirs) if theirs.is_born_with(self.config.shards) => {
                 if self.config.restore.take().is_some() {
                     effects.push(Effect::Tell(Notice::NotRestored));
                 }
                 return true;
             }
             Some(theirs) => {
-                let theirs = theirs.clone();
+                let (ours, theirs) = (ours(), theirs.clone());
                 effects.push(Effect::Tell(Notice::OtherCluster { ours, theirs }));
                 self.stop(effects);
             }
             None if self.requests.any(Purpose::Found) || self.requests.any(Purpose::Restore) => {}
-            None => self.found(ours, effects),
+            None => self.found(ours(), effects),
         }
         false
     }

@@ -29,6 +29,14 @@ pub struct Decision {
     pub what: Decided,
 }
 
+impl Decision {
+    /// It is decided again.
+    fn repeat(&mut self, at_ms: u64) {
+        self.times += 1;
+        self.last_ms = at_ms;
+    }
+}
+
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decided {
@@ -93,9 +101,10 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) fn record(&mut self, term: Term, at_ms: u64, what: Decided) {
-        if let Some(same) = self.repeated(term, &what) {
-            same.times += 1;
-            same.last_ms = at_ms;
+        if let Decided::Idle { group, name, .. } = &what
+            && let Some(same) = self.repeated(term, group, name)
+        {
+            same.repeat(at_ms);
             return;
         }
         self.last += 1;
@@ -110,10 +119,30 @@ impl Journal {
         }
     }
 
-    /// The decision that `what` repeats: not to move anything in a group, for the reason that was
+    /// Records once more that nothing is moved in these groups for these reasons. False, and nothing
+    /// is recorded, when something else was decided since.
+    pub(super) fn repeat_idle<'a>(
+        &mut self,
+        term: Term,
+        at_ms: u64,
+        idle: impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone,
+    ) -> bool {
+        let mut each = idle.clone();
+        let same = each.all(|(group, name)| {
+            name.is_some_and(|name| self.repeated(term, group, name).is_some())
+        });
+        if same {
+            for (group, name) in idle {
+                let same = name.and_then(|name| self.repeated(term, group, name));
+                same.into_iter().for_each(|same| same.repeat(at_ms));
+            }
+        }
+        same
+    }
+
+    /// The decision that this one repeats: not to move anything in a group, for the reason that was
     /// last given for that group, while nothing else was decided.
-    fn repeated(&mut self, term: Term, what: &Decided) -> Option<&mut Decision> {
-        let Decided::Idle { group, name, .. } = what else { return None };
+    fn repeated(&mut self, term: Term, group: &str, name: &str) -> Option<&mut Decision> {
         let idle = self.decisions.iter_mut().rev().take_while(|decision| {
             decision.term == term && matches!(decision.what, Decided::Idle { .. })
         });
@@ -121,7 +150,7 @@ impl Journal {
             |decision| matches!(&decision.what, Decided::Idle { group: other, .. } if other == group),
         );
         let last = of_group.next()?;
-        matches!(&last.what, Decided::Idle { name: other, .. } if other == name).then_some(last)
+        matches!(&last.what, Decided::Idle { name: other, .. } if *other == name).then_some(last)
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Decision> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::journal::Decided;
 use super::lifecycle::Phase;
+use super::rest::Rest;
 use super::{Agent, Effect, Notice, Purpose};
 use crate::record::{Guard, Key, LeaderRecord, NodeState, Record, Transaction, Write};
 use crate::time::{Moment, Now};
@@ -20,6 +21,8 @@ pub(super) struct Leading {
     pub(super) changes: u64,
     /// Whether to plan at the next occasion.
     pub(super) plan_due: bool,
+    /// What the last plan rested on, if it moved nothing.
+    pub(super) rest: Option<Rest>,
     /// The term that this node last told of leading.
     told_term: Option<Term>,
     /// For each group the last reason told for not rebalancing.

@@ -91,7 +91,7 @@ impl Agent {
             self.phase = Phase::Registering { life, beating: false };
             return;
         }
-        let window = self.window_of(&life);
+        let window = self.window_of(beat);
         if told.is_none_or(|told| now.moment.since(told) > window * 2) {
             effects.push(Effect::Tell(Notice::NameInUse { by: life.clone(), window }));
             self.phase = Phase::Joining { told: Some(now.moment) };

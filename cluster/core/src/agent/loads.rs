@@ -37,16 +37,23 @@ impl ShardLoad {
 #[derive(Debug, Default)]
 pub(super) struct Loads {
     shards: Vec<ShardLoad>,
+    reports: u64,
 }
 
 impl Loads {
     pub(super) fn report(&mut self, shards: usize, loads: &[(ShardId, ShardLoad)]) {
+        self.reports += 1;
         self.shards.resize(shards.max(self.shards.len()), ShardLoad::default());
         for (shard, load) in loads {
             if let Some(known) = self.shards.get_mut(shard.0 as usize) {
                 *known = known.smoothed(*load);
             }
         }
+    }
+
+    /// How often loads were reported.
+    pub(super) fn reports(&self) -> u64 {
+        self.reports
     }
 
     pub(super) fn of(&self, shard: ShardId) -> ShardLoad {

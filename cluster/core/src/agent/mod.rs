@@ -18,6 +18,7 @@ mod notice;
 mod orders;
 mod planning;
 mod requests;
+mod rest;
 mod shards;
 mod silence;
 mod suspects;

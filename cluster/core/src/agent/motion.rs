@@ -112,6 +112,7 @@ pub(super) struct Motions {
     claimed: BTreeMap<NodeId, Moment>,
     /// Nodes that were found unable to claim, and when.
     unable: BTreeMap<NodeId, Moment>,
+    changes: u64,
 }
 
 impl Motions {
@@ -123,6 +124,7 @@ impl Motions {
         let to = record.target.as_ref().filter(|target| view.member(target).is_some());
         if from.is_some() && (from == record.target.as_ref() || to.is_none()) {
             let arrived = self.moving.remove(&shard)?;
+            self.changes += 1;
             self.avoid.remove(&shard);
             let owner = from.cloned()?;
             if arrived.from.as_ref() != Some(&owner) {
@@ -167,6 +169,7 @@ impl Motions {
                 (*shard, motion.clone())
             })
             .collect();
+        self.changes += stuck.len() as u64;
         for (shard, motion) in &stuck {
             if let (MotionPhase::Claiming, Some(target)) = (motion.phase(), &motion.to) {
                 self.avoid.insert(*shard, target.clone());
@@ -191,14 +194,29 @@ impl Motions {
         !claimed && now.since(*found) < timeout * UNABLE_FOR_TIMEOUTS
     }
 
+    /// When the next of the nodes that were found unable may be given shards again, if none claims
+    /// any before.
+    pub(super) fn next_able(&self, now: Moment, timeout: Duration) -> Option<Moment> {
+        let able = self.unable.values().map(|found| found.after(timeout * UNABLE_FOR_TIMEOUTS));
+        able.filter(|able| now < *able).min()
+    }
+
+    /// How often what [`Motions::avoided`] and [`Motions::is_unable`] answer may have changed, but
+    /// for time.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// A node that begins a life has a clean slate.
     pub(super) fn forgive(&mut self, node: &NodeId) {
+        self.changes += 1;
         self.unable.remove(node);
         self.avoid.retain(|_, avoided| avoided != node);
     }
 
     /// What nodes did that are no members any more is of no use.
     pub(super) fn forget_all_but(&mut self, view: &View) {
+        self.changes += 1;
         self.claimed.retain(|node, _| view.member(node).is_some());
         self.unable.retain(|node, _| view.member(node).is_some());
     }

@@ -58,6 +58,10 @@ impl Agent {
             return;
         }
         self.leading.plan_due = false;
+        if self.still_rests(now, term) {
+            return;
+        }
+        self.leading.rest = None;
         let nodes: Vec<NodeId> = self.view.members().map(|member| member.life.node).collect();
         let rebalancing = self.view.rebalancing().clone();
         let mut under_way = BTreeSet::new();
@@ -91,13 +95,20 @@ impl Agent {
                     .map(|step| Move { shard: ShardId(first.0 + step.shard.0), ..step }),
             );
         }
-        if under_way != rebalancing.under_way {
+        let goes_on_as_before = under_way == rebalancing.under_way;
+        if !goes_on_as_before {
             // So that a new leader goes on with it, too.
             let record = RebalancingRecord { under_way, held: rebalancing.held };
             self.write_rebalancing(life, record);
         }
         self.tell_pins(effects);
         self.tell_kinds(effects);
+        if moves.is_empty() {
+            if goes_on_as_before {
+                self.rest(now, term);
+            }
+            return;
+        }
         // A shard that this very node is claiming or releasing is looked at next time.
         moves.retain(|step| !self.must_let_be(step.shard));
         self.keep_within_caps(&mut moves, &nodes);

@@ -335,6 +335,9 @@ impl Agent {
 
     /// Claims or releases shards, as many in a transaction as its guards allow.
     fn submit_each(&mut self, purpose: Purpose, shards: &[ShardId], life: &Life, now: Now) {
+        if shards.is_empty() {
+            return;
+        }
         // The claimer's own guard, and for each shard its own and perhaps its former owner's.
         for batch in
             self.shards.suspects.batches(shards, |shard| *shard, GUARDS_PER_TRANSACTION_MAX - 1)
