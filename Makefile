@@ -46,7 +46,7 @@ chaos: ## break real clusters, one fault at a time, and judge them; ARGS="..." p
 sim: ## simulate thousands of clusters and their faults; RUNS=5000, SEED=7 replays one, FIRST=1
 	GREENROOM_SIM_RUNS=$(or $(RUNS),5000) GREENROOM_SIM_FIRST=$(or $(FIRST),1) GREENROOM_SIM_REPEATS=100 \
 	GREENROOM_SIM_SEED=$(SEED) GREENROOM_SIM_TRACE=$(if $(SEED),1) \
-	cargo test --release -p greenroom-core --test simulation -- --nocapture $(if $(SEED),the_invariants)
+	cargo test --profile sim -p greenroom-core --test simulation -- --nocapture $(if $(SEED),the_invariants)
 
 models: ## search the models of the protocol further than the tests do
 	GREENROOM_MODELS=large cargo test --release -p greenroom-core --test models -- --nocapture --test-threads=1

@@ -1,7 +1,7 @@
 //! Processes and hearts that stop for a while, or for good: C1, C3, C10, C17, C20.
 
 use crate::script::{at_rest, follower, leader, run_until, served_by, unowned};
-use crate::world::node::TIMING;
+use crate::world::shape::TIMING;
 use crate::world::{MS, SECOND, Shape, World};
 
 const WINDOW: u64 = TIMING.window.as_micros() as u64;

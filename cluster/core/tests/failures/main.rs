@@ -32,6 +32,7 @@
 
 mod liveness;
 mod moves;
+mod rest;
 mod script;
 mod store;
 #[path = "../simulation/world/mod.rs"]

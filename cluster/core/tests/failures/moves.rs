@@ -4,7 +4,7 @@ use greenroom_core::record::{Key, Record};
 use greenroom_core::{Order, ShardId};
 
 use crate::script::{at_rest, follower, leader, name, run_until, served_by, unowned};
-use crate::world::node::{MIGRATION_TIMEOUT, TIMING};
+use crate::world::shape::{MIGRATION_TIMEOUT, TIMING};
 use crate::world::{MS, SECOND, World};
 
 const WINDOW: u64 = TIMING.window.as_micros() as u64;

@@ -4,7 +4,7 @@ use greenroom_core::record::Key;
 use greenroom_core::{Event, ShardId};
 
 use crate::script::{at_rest, follower, name, run_until, served_by, unowned};
-use crate::world::node::TIMING;
+use crate::world::shape::TIMING;
 use crate::world::{MS, SECOND, Shape, World};
 
 const WINDOW: u64 = TIMING.window.as_micros() as u64;

@@ -25,7 +25,7 @@ impl World {
         match some[self.rng.usize(..some.len())] {
             Fault::StoreAway => {
                 self.counts.store_outages += 1;
-                let span = self.rng.u64(200 * MS..8 * SECOND);
+                let span = self.draw_span(200 * MS..8 * SECOND);
                 self.links.store_away = self.now_us + span;
             }
             Fault::StoreLeader => self.elect_in_store(),
@@ -37,7 +37,7 @@ impl World {
             Fault::OneWay => {
                 self.counts.one_way_cuts += 1;
                 let (from, to) = (self.draw_end(), self.draw_end());
-                let span = self.rng.u64(200 * MS..6 * SECOND);
+                let span = self.draw_span(200 * MS..6 * SECOND);
                 self.links.cut(from, to, self.now_us + span);
             }
             Fault::Swizzle => self.swizzle(),
@@ -74,7 +74,7 @@ impl World {
     /// No message passes between two parts of the nodes; perhaps the store is on one side only.
     fn split(&mut self) {
         self.counts.splits += 1;
-        let until = self.now_us + self.rng.u64(500 * MS..6 * SECOND);
+        let until = self.now_us + self.draw_span(500 * MS..6 * SECOND);
         let sides: Vec<bool> = self.nodes.iter().map(|_| self.rng.bool()).collect();
         for (a, side) in sides.iter().enumerate() {
             for b in (0..sides.len()).filter(|b| sides[*b] != *side) {
@@ -98,7 +98,7 @@ impl World {
             for to in ends.iter().copied().filter(|to| *to != from) {
                 if self.rng.bool() {
                     let starts = self.rng.u64(0..2 * SECOND);
-                    let span_us = self.rng.u64(100 * MS..4 * SECOND);
+                    let span_us = self.draw_span(100 * MS..4 * SECOND);
                     self.after(0, starts, Happening::CutLink { from, to, span_us });
                 }
             }

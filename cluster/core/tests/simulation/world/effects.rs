@@ -2,6 +2,7 @@
 
 use greenroom_core::{Effect, Epoch, Event, Evidence, Life, Notice, ShardId};
 
+use super::invariants::More;
 use super::network::AtStore;
 use super::{Happening, MS, World};
 
@@ -74,7 +75,7 @@ impl World {
 
     fn open(&mut self, node: usize, shard: ShardId, epoch: Epoch) {
         self.counts.opened += 1;
-        self.more_may_run = true;
+        self.more_may_run.push(More { node, shard: Some(shard) });
         if self.nodes[node].gates.insert(shard, epoch).is_some() {
             self.violated(&format!("shard {shard} was opened while it was open"));
         }

@@ -1,8 +1,11 @@
 //! What goes wrong, at random or on demand.
 
-use greenroom_core::record::{Key, NodeProfile};
-use greenroom_core::{Event, ShardId};
+use std::ops::Range;
 
+use greenroom_core::record::{Key, NodeProfile};
+use greenroom_core::{Epoch, Event, ShardId};
+
+use super::invariants::More;
 use super::node::Node;
 use super::{Happening, MS, SECOND, World};
 
@@ -75,7 +78,7 @@ impl World {
         let some: Vec<Fault> = some.collect();
         self.counts.faults += 1;
         let now = self.now_us;
-        let span = self.rng.u64(100 * MS..6 * SECOND);
+        let span = self.draw_span(100 * MS..6 * SECOND);
         let until = now + span;
         match some[self.rng.usize(..some.len())] {
             Fault::Crash => {
@@ -87,15 +90,16 @@ impl World {
             }
             Fault::Pause => {
                 self.counts.pauses += 1;
-                self.nodes[node].troubles.paused = until;
+                last(&mut self.nodes[node].troubles.paused, until);
             }
             Fault::Hang => {
                 self.counts.hangs += 1;
-                self.nodes[node].troubles.hung = now + self.rng.u64(100 * MS..14 * SECOND);
+                let until = now + self.draw_span(100 * MS..14 * SECOND);
+                last(&mut self.nodes[node].troubles.hung, until);
             }
             Fault::HeartLate => {
                 self.counts.hearts_late += 1;
-                self.nodes[node].troubles.heart_late = until;
+                last(&mut self.nodes[node].troubles.heart_late, until);
             }
             Fault::Cut => self.cut(node, span),
             Fault::AgentCut => {
@@ -124,7 +128,7 @@ impl World {
                 self.counts.clock_rates_changed += 1;
                 let ppm = self.draw_rate();
                 self.nodes[node].change_clock(now, ppm);
-                self.more_may_run = true;
+                self.more_may_run.push(More { node, shard: None });
             }
             _ => {
                 let shard = ShardId(self.rng.u32(..self.shape.all_shards().count() as u32));
@@ -133,6 +137,11 @@ impl World {
                 self.garble(shard, span + more);
             }
         }
+    }
+
+    /// A span of something that lasts: longer where everything takes longer.
+    pub(super) fn draw_span(&mut self, span_us: Range<u64>) -> u64 {
+        self.rng.u64(span_us) * u64::from(self.shape.slowness())
     }
 
     /// The process is gone, from one moment to the next.
@@ -174,10 +183,20 @@ impl World {
     pub(crate) fn restart_as(&mut self, node: usize, profile: NodeProfile) {
         let (start, ppm) = (self.nodes[node].start + 1, self.nodes[node].clock_ppm);
         let seed = self.rng.u64(..);
-        let mut new = Node::start(node, start, ppm, seed, profile, &self.shape);
+        let id = self.nodes[node].id.clone();
+        let mut new = Node::start(id, start, ppm, seed, profile, &self.shape);
         new.keeps_clock_of(&self.nodes[node]);
         self.nodes[node] = new;
         self.boot(node);
+    }
+
+    /// Faults happen at random again.
+    pub(crate) fn begin_faults_again(&mut self) {
+        self.faults = true;
+        for node in 0..self.nodes.len() {
+            let span = self.rng.u64(500 * MS..8 * SECOND);
+            self.after(node, span, Happening::Fault);
+        }
     }
 
     /// All troubles end, and all that is drained takes shards again.
@@ -190,6 +209,11 @@ impl World {
     }
 }
 
+/// What is put off until a trouble ends is put off once, so no other trouble may end it sooner.
+fn last(trouble: &mut u64, until: u64) {
+    *trouble = until.max(*trouble);
+}
+
 /// What scripted worlds do to their nodes.
 impl World {
     /// The node is told to leave.
@@ -200,6 +224,14 @@ impl World {
     /// The agent is told something, as soon as it goes round.
     pub(crate) fn tell(&mut self, node: usize, event: Event) {
         self.after(node, 0, Happening::Tell(event));
+    }
+
+    /// A gate is open that no agent has opened; the checks may be told.
+    pub(crate) fn plant_gate(&mut self, node: usize, shard: ShardId, epoch: Epoch, told: bool) {
+        self.nodes[node].gates.insert(shard, epoch);
+        if told {
+            self.more_may_run.push(More { node, shard: Some(shard) });
+        }
     }
 
     /// The node reads everything.

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use greenroom_core::record::{Guard, HeartbeatRecord, Key, Record, Transaction, Write};
-use greenroom_core::{Event, Incarnation, Life, Moment};
+use greenroom_core::{Event, Incarnation, Life, Moment, Timing};
 
+use super::invariants::More;
 use super::network::AtStore;
-use super::node::TIMING;
 use super::{Happening, World};
 
 /// For how many windows the agent may hang before the heart stops for it.
@@ -43,7 +43,7 @@ impl World {
     }
 
     pub(super) fn beat(&mut self, node: usize, round: u64) {
-        let sent = self.nodes[node].clock(self.now_us);
+        let (timing, sent) = (self.shape.timing, self.nodes[node].clock(self.now_us));
         let this = &mut self.nodes[node];
         let Some(life) = this.heart.beating.clone().filter(|_| this.heart.round == round) else {
             return;
@@ -53,16 +53,16 @@ impl World {
         heart.round += 1;
         heart.began = sent;
         let round = heart.round;
-        if sent.since(pulse) >= TIMING.window * WINDOWS_WITHOUT_AGENT {
+        if sent.since(pulse) >= timing.window * WINDOWS_WITHOUT_AGENT {
             self.counts.hearts_stopped += 1;
-            self.after(node, micros(TIMING.heartbeat), Happening::Beat { round });
+            self.after(node, micros(timing.heartbeat), Happening::Beat { round });
             return;
         }
         heart.sequence += 1;
-        let transaction = beat_of(&life, heart.sequence);
+        let transaction = beat_of(&life, heart.sequence, timing);
         let incarnation = life.incarnation;
         self.ask(node, AtStore::Beat { sent, incarnation, round, transaction });
-        let patience = (TIMING.window - TIMING.margin) / 3;
+        let patience = (timing.window - timing.margin) / 3;
         self.after(node, micros(patience), Happening::BeatOverdue { round });
     }
 
@@ -81,7 +81,7 @@ impl World {
         round: u64,
         applied: bool,
     ) {
-        let now = self.nodes[node].clock(self.now_us);
+        let (timing, now) = (self.shape.timing, self.nodes[node].clock(self.now_us));
         let heart = &mut self.nodes[node].heart;
         let current = heart.beating.as_ref().is_some_and(|life| life.incarnation == incarnation);
         if !current || heart.round != round {
@@ -90,14 +90,16 @@ impl World {
         heart.round += 1;
         let round = heart.round;
         let event = if applied {
-            heart.right_until = heart.right_until.max(TIMING.right_until(sent));
-            self.more_may_run = true;
+            if heart.right_until <= now {
+                self.more_may_run.push(More { node, shard: None });
+            }
+            heart.right_until = heart.right_until.max(timing.right_until(sent));
             Event::HeartbeatAcknowledged { incarnation }
         } else {
             heart.right_until = Moment::default();
             Event::HeartbeatRefused { incarnation }
         };
-        let pause = TIMING.heartbeat.saturating_sub(now.since(heart.began));
+        let pause = timing.heartbeat.saturating_sub(now.since(heart.began));
         self.after(node, 0, Happening::Tell(event));
         self.after(node, micros(pause), Happening::Beat { round });
     }
@@ -107,13 +109,13 @@ fn micros(span: Duration) -> u64 {
     span.as_micros() as u64
 }
 
-fn beat_of(life: &Life, sequence: u64) -> Transaction {
+fn beat_of(life: &Life, sequence: u64, timing: Timing) -> Transaction {
     let record = HeartbeatRecord {
         incarnation: Some(life.incarnation),
         sequence,
         nonce: 0,
-        window_ms: TIMING.window_ms(),
-        interval_ms: TIMING.interval_ms(),
+        window_ms: timing.window_ms(),
+        interval_ms: timing.interval_ms(),
     };
     let write = Write::Put(Key::Heartbeat(life.node.clone()), Record::Heartbeat(record));
     Transaction { guards: vec![Guard::alive(life)], writes: vec![write] }

@@ -12,24 +12,24 @@ mod network;
 pub(crate) mod node;
 mod operators;
 pub(crate) mod options;
+mod queue;
 pub(crate) mod shape;
 mod state;
 pub(crate) mod store;
 
-use std::collections::BTreeMap;
-
 use fastrand::Rng;
 use greenroom_core::record::Key;
-use greenroom_core::{Epoch, Event, Incarnation, Life, Moment, ShardId};
+use greenroom_core::{Epoch, Event, Incarnation, Life, Moment, NodeId, ShardId};
 
 use clients::{AtStates, Call, Clients, Request, Said};
 pub(crate) use counts::Counts;
-use invariants::Invariants;
+use invariants::{Invariants, More};
 use links::Links;
 use network::{AtStore, Fate};
 use node::Node;
 use operators::Operators;
 pub(crate) use options::Options;
+use queue::Queue;
 pub(crate) use shape::Shape;
 use state::{Fence, States};
 use store::Store;
@@ -133,8 +133,7 @@ pub(crate) struct World {
     pub(crate) shape: Shape,
     rng: Rng,
     pub(crate) now_us: u64,
-    queue: BTreeMap<(u64, u64), (usize, u64, Happening)>,
-    order: u64,
+    queue: Queue<(usize, u64, Happening)>,
     pub(crate) store: Store,
     pub(crate) nodes: Vec<Node>,
     /// Whether faults happen at random.
@@ -146,8 +145,10 @@ pub(crate) struct World {
     clients: Clients,
     states: States,
     invariants: Invariants,
-    /// Something happened since the last look after which more may run somewhere.
-    more_may_run: bool,
+    /// Where more may run since the last look.
+    more_may_run: Vec<More>,
+    /// The checks look at everything at every event, and not only at what may be new.
+    pub(crate) thorough: bool,
     /// Prints every event.
     pub(crate) traced: bool,
 }
@@ -165,8 +166,7 @@ impl World {
             shape,
             rng: Rng::with_seed(seed),
             now_us: 0,
-            queue: BTreeMap::new(),
-            order: 0,
+            queue: Queue::default(),
             store: Store::default(),
             nodes: Vec::new(),
             faults: false,
@@ -177,14 +177,16 @@ impl World {
             clients: Clients::default(),
             states: States::default(),
             invariants: Invariants::default(),
-            more_may_run: false,
+            more_may_run: Vec::new(),
+            thorough: false,
             traced: false,
         };
         for place in 0..world.shape.profiles.len() {
             let ppm = world.draw_rate();
             let seed = world.rng.u64(..);
+            let id = NodeId::new(format!("node-{place}")).expect("a valid name");
             let profile = world.shape.profiles[place].clone();
-            world.nodes.push(Node::start(place, 0, ppm, seed, profile, &world.shape));
+            world.nodes.push(Node::start(id, 0, ppm, seed, profile, &world.shape));
             world.boot(place);
         }
         world.after(0, SECOND, Happening::Operate);
@@ -205,23 +207,23 @@ impl World {
     }
 
     fn after(&mut self, node: usize, span_us: u64, happening: Happening) {
-        self.order += 1;
         let start = self.nodes[node].start;
-        self.queue.insert((self.now_us + span_us, self.order), (node, start, happening));
+        self.queue.push(self.now_us + span_us, (node, start, happening));
     }
 
     /// Runs until `end_us`, checking the invariants after each event.
     pub(crate) fn run_until(&mut self, end_us: u64) {
-        while let Some((&(at, order), _)) = self.queue.first_key_value() {
-            if at > end_us {
-                break;
-            }
-            let (node, start, happening) = self.queue.remove(&(at, order)).unwrap();
-            self.now_us = at;
+        while let Some((at_us, (node, start, happening))) = self.queue.pop_until(end_us) {
+            self.now_us = at_us;
             self.happen(node, start, happening);
             self.check_one_activation();
         }
         self.now_us = end_us;
+    }
+
+    /// How many events there were, or will be.
+    pub(crate) fn events(&self) -> u64 {
+        self.queue.scheduled()
     }
 
     /// A number that two runs share only if the same happened in both.
@@ -231,7 +233,9 @@ impl World {
         for entry in &self.store.log {
             hasher.write(format!("{entry:?}").as_bytes());
         }
-        hasher.write(format!("{:?} {} {:?}", self.counts, self.order, self.states).as_bytes());
+        hasher.write(
+            format!("{:?} {} {:?}", self.counts, self.queue.scheduled(), self.states).as_bytes(),
+        );
         hasher.finish()
     }
 
@@ -289,8 +293,11 @@ impl World {
             Happening::WatchBreaks => self.break_watch(node),
             Happening::Tell(event) => self.step(node, event),
             Happening::TurnsEnded(shards) => {
-                for (shard, _) in &shards {
-                    self.nodes[node].close(*shard);
+                for (shard, epoch) in &shards {
+                    // A life later it may be open again, which the end of former turns is no matter to.
+                    if self.nodes[node].gates.get(shard) == Some(epoch) {
+                        self.nodes[node].close(*shard);
+                    }
                 }
                 self.after(node, 0, Happening::Tell(Event::Drained { shards }));
             }

@@ -1,22 +1,13 @@
 //! A simulated process: an agent, a heart of its own, its gates, and a clock of its own.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use greenroom_core::record::NodeProfile;
-use greenroom_core::{Agent, Config, Epoch, Life, Moment, NodeId, Now, Retry, ShardId, Timing};
+use greenroom_core::{Agent, Config, Epoch, Life, Moment, NodeId, Now, Retry, ShardId};
 
 use super::clients::Activation;
 use super::heart::Heart;
 use super::shape::Shape;
-
-pub(crate) const TIMING: Timing = Timing {
-    window: Duration::from_millis(2000),
-    heartbeat: Duration::from_millis(300),
-    margin: Duration::from_millis(250),
-};
-/// How long a shard may wait in one phase.
-pub(crate) const MIGRATION_TIMEOUT: Duration = Duration::from_millis(2500);
 
 /// Real times in microseconds until which something is wrong with a process.
 #[derive(Debug, Default)]
@@ -62,27 +53,28 @@ pub(crate) struct Node {
     /// Whether it will look at the log soon.
     pub(crate) follows: bool,
     pub(crate) stopped: bool,
+    /// Of which state of its view it was last seen that every shard is owned or moving.
+    pub(crate) seen_settled_at: Option<u64>,
 }
 
 impl Node {
     pub(crate) fn start(
-        place: usize,
+        id: NodeId,
         start: u64,
         clock_ppm: i64,
         seed: u64,
         profile: NodeProfile,
         shape: &Shape,
     ) -> Self {
-        let id = NodeId::new(format!("node-{place}")).unwrap();
         let agent = Agent::new(Config {
             node: id.clone(),
             profile: profile.clone(),
             groups: shape.groups(),
             shards: shape.shards,
-            timing: TIMING,
+            timing: shape.timing,
             policy: shape.policy.clone(),
             crash_detection: true,
-            migration_timeout: MIGRATION_TIMEOUT,
+            migration_timeout: shape.migration_timeout(),
             retry: Retry::default(),
             transactions_in_flight_max: 4,
             restore: None,
@@ -106,6 +98,7 @@ impl Node {
             followed: 0,
             follows: false,
             stopped: false,
+            seen_settled_at: None,
         }
     }
 

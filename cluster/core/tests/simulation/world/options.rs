@@ -4,9 +4,11 @@
 use std::fmt;
 
 use fastrand::Rng;
+use greenroom_core::Timing;
 
+use super::SECOND;
 use super::faults::Fault;
-use super::node::TIMING;
+use super::shape::{Shape, TIMING};
 
 /// How many messages in a thousand suffer what.
 #[derive(Clone, Copy, Debug)]
@@ -27,11 +29,17 @@ pub(crate) struct Options {
     pub(crate) network: Network,
     /// By how many millionths each clock may run fast or slow.
     pub(crate) drift_ppm: i64,
+    /// How many of those the margin covers.
+    covered_ppm: i64,
     /// What may happen, each to one node or to the whole cluster.
     pub(crate) faults: Vec<Fault>,
     /// Milliseconds from one fault of a node to its next, at most.
     pub(crate) fault_every_ms: u64,
     pub(crate) clients: u32,
+    /// How often the faults begin, go on for a while, and stop until the cluster is whole.
+    pub(crate) rounds: u32,
+    /// How long they go on each time, in microseconds.
+    pub(crate) faults_us: u64,
 }
 
 impl Options {
@@ -41,15 +49,18 @@ impl Options {
         Self {
             network: Network { late: 30, lost: 20, swallowed: 20, repeated: 10 },
             drift_ppm: 20_000,
+            covered_ppm: covered_ppm(TIMING),
             faults: Fault::ALL.to_vec(),
             fault_every_ms: 12_000,
             clients: 2,
+            rounds: 1,
+            faults_us: 90 * SECOND,
         }
     }
 
-    /// One run in eight has clocks that the margin does not cover.
-    pub(crate) fn drawn(rng: &mut Rng) -> Self {
-        let covered = covered_ppm();
+    /// One run in eight has clocks that the margin does not cover, and one in eight is long.
+    pub(crate) fn drawn(rng: &mut Rng, shape: &Shape) -> Self {
+        let (covered, slowness) = (covered_ppm(shape.timing), u64::from(shape.slowness()));
         let drift_ppm = match rng.u32(..8) {
             0 => rng.i64(2 * covered..3 * covered),
             1 | 2 => covered,
@@ -66,20 +77,34 @@ impl Options {
         if !faults.iter().any(|fault| !fault.is_of_cluster()) {
             faults.push(Fault::Crash);
         }
-        let fault_every_ms = rng.u64(4_000..14_000);
-        Self { network, drift_ppm, faults, fault_every_ms, clients: rng.u32(1..=4) }
+        let fault_every_ms = rng.u64(4_000..24_000) * slowness.min(2);
+        let clients = rng.u32(1..=4);
+        let long = rng.u32(..8) == 0;
+        let rounds = if long { rng.u32(3..=6) } else { 1 };
+        let (least, most) = if long { (120, 240) } else { (60, 120) };
+        let faults_us = rng.u64(least..=most) * SECOND * slowness.min(2);
+        Self {
+            network,
+            drift_ppm,
+            covered_ppm: covered,
+            faults,
+            fault_every_ms,
+            clients,
+            rounds,
+            faults_us,
+        }
     }
 
     /// Whether the margin covers what any two clocks drift apart within a window.
     pub(crate) fn is_within_bound(&self) -> bool {
-        self.drift_ppm <= covered_ppm()
+        self.drift_ppm <= self.covered_ppm
     }
 }
 
 /// The greatest drift that the margin covers: the slow clock's right, `(D - m) / (1 - r)`, must end
 /// before the fast clock's window, `D / (1 + r)`.
-fn covered_ppm() -> i64 {
-    let (window, margin) = (TIMING.window.as_micros() as i64, TIMING.margin.as_micros() as i64);
+fn covered_ppm(timing: Timing) -> i64 {
+    let (window, margin) = (timing.window.as_micros() as i64, timing.margin.as_micros() as i64);
     margin * 1_000_000 / (2 * window - margin)
 }
 
@@ -89,9 +114,14 @@ impl fmt::Display for Options {
         let bound = if self.is_within_bound() { "covered" } else { "beyond the bound" };
         write!(
             f,
-            "clocks {} ppm ({bound}); of 1000 messages {late} late, {lost} unanswered, {swallowed} \
+            "{} times {} s of faults; clocks {} ppm ({bound}); of 1000 messages {late} late, {lost} unanswered, {swallowed} \
              swallowed, {repeated} repeated; {} clients; a fault a node every {} ms at most: {:?}",
-            self.drift_ppm, self.clients, self.fault_every_ms, self.faults
+            self.rounds,
+            self.faults_us / SECOND,
+            self.drift_ppm,
+            self.clients,
+            self.fault_every_ms,
+            self.faults
         )
     }
 }

@@ -6,16 +6,26 @@ use std::time::Duration;
 use fastrand::Rng;
 use greenroom_core::planner::{Policy, Strategy};
 use greenroom_core::record::NodeProfile;
-use greenroom_core::{GROUP_DEFAULT, ShardId};
+use greenroom_core::{GROUP_DEFAULT, ShardId, Timing};
 
 /// Shards of each group.
 pub(crate) const SHARDS: u32 = 32;
 /// Name of the second group.
 pub(crate) const SECOND_GROUP: &str = "second";
 
+/// Times short enough for much to happen in a short run.
+pub(crate) const TIMING: Timing = Timing {
+    window: Duration::from_millis(2000),
+    heartbeat: Duration::from_millis(300),
+    margin: Duration::from_millis(250),
+};
+/// How long a shard may wait in one phase, with those.
+pub(crate) const MIGRATION_TIMEOUT: Duration = Duration::from_millis(2500);
+
 /// What a simulated cluster is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
+    pub(crate) timing: Timing,
     /// Shards of each group.
     pub(crate) shards: u32,
     pub(crate) policy: Policy,
@@ -35,7 +45,7 @@ impl Shape {
             move_gain_permille: 0,
         };
         let profiles = (0..nodes).map(|place| profile(place, 1, &["a"])).collect();
-        Self { shards: SHARDS, policy, profiles }
+        Self { timing: TIMING, shards: SHARDS, policy, profiles }
     }
 
     /// Two groups, weights, zones and labels.
@@ -45,6 +55,11 @@ impl Shape {
         // Few enough for many runs, enough for several to each node.
         shape.shards = rng.u32(6..=20);
         shape.policy.spread_zones = rng.u32(..4) == 0;
+        if rng.bool() {
+            // As nodes have them by default.
+            shape.timing = Timing::default();
+            shape.policy.stability *= shape.slowness();
+        }
         for (place, kinds) in hosted.into_iter().enumerate() {
             let mut profile = profile(place, rng.u32(1..=3), kinds);
             profile.zone = format!("zone-{}", place % 3);
@@ -54,6 +69,16 @@ impl Shape {
             shape.profiles[place] = profile;
         }
         shape
+    }
+
+    /// How many times longer everything takes than with [`TIMING`].
+    pub(crate) fn slowness(&self) -> u32 {
+        u32::try_from(self.timing.window_ms() / TIMING.window_ms()).unwrap_or(u32::MAX)
+    }
+
+    /// How long a shard may wait in one phase.
+    pub(crate) fn migration_timeout(&self) -> Duration {
+        MIGRATION_TIMEOUT * self.slowness()
     }
 
     /// Which group each kind belongs to that isn't in the default one.

@@ -14,6 +14,8 @@ pub(crate) struct Store {
     pub(crate) held: BTreeMap<Key, Held>,
     /// Every change, in order.
     pub(crate) log: Vec<Entry>,
+    /// Where in the log the changes of each key are; but for heartbeats, which nobody looks up.
+    places: BTreeMap<Key, Vec<usize>>,
     /// How many of those nobody can be told of any more.
     pub(crate) compacted: usize,
     /// Keys whose records decode to nothing: their readers get no entry at all.
@@ -58,8 +60,22 @@ impl Store {
         {
             self.revision += 1;
             held.mod_revision = self.revision;
-            self.log.push(self.entry(key));
+            self.note(key);
         }
+    }
+
+    /// The log grows by what stands under a key now.
+    fn note(&mut self, key: &Key) {
+        if !matches!(key, Key::Heartbeat(_)) {
+            self.places.entry(key.clone()).or_default().push(self.log.len());
+        }
+        self.log.push(self.entry(key));
+    }
+
+    /// All records that a key ever held, the newest first.
+    pub(crate) fn records_of(&self, key: &Key) -> impl Iterator<Item = &Record> {
+        let places = self.places.get(key).into_iter().flatten().rev();
+        places.filter_map(|place| self.log[*place].held.as_ref()).map(|held| &held.record)
     }
 
     pub(crate) fn holds(&self, guard: &Guard) -> bool {
@@ -93,7 +109,7 @@ impl Store {
                     self.held.remove(key);
                 }
             }
-            self.log.push(self.entry(write.key()));
+            self.note(write.key());
         }
         Outcome::Applied { revision: self.revision }
     }

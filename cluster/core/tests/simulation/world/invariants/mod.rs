@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 use greenroom_core::{Epoch, Life, ShardId};
 
+pub(super) use one_activation::More;
+
 /// What the checks remember.
 #[derive(Debug, Default)]
 pub(crate) struct Invariants {

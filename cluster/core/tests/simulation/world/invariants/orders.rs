@@ -5,15 +5,22 @@ use std::time::Duration;
 use greenroom_core::record::{Key, Record};
 use greenroom_core::{NodeId, Order, ShardId};
 
-use crate::world::World;
+use crate::world::{SECOND, World};
 
 /// How long an order is pursued, and then how long the store may keep its agent from deciding.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(22);
+/// That also counts from when an agent that hung or was paused goes on: what it finds first may be
+/// a failure of the store.
+const AWAKE_FOR: u64 = 2 * SECOND;
 
 impl World {
     /// Looks for orders that a node should have answered by now.
     pub(in crate::world) fn check_orders(&self, node: usize) {
         let this = &self.nodes[node];
+        let asleep_until = this.troubles.paused.max(this.troubles.hung);
+        if self.now_us < asleep_until + AWAKE_FOR {
+            return;
+        }
         let now = this.clock(self.now_us);
         let mine =
             self.operators.waiting.iter().filter(|(_, given)| {
@@ -29,9 +36,7 @@ impl World {
     /// What was ordered must have stood in the store at some time.
     pub(in crate::world) fn check_done(&self, order: &Order) {
         let stood = |key: &Key, as_wanted: &dyn Fn(&Record) -> bool| {
-            let entries = self.store.log.iter().rev().filter(|entry| entry.key == *key);
-            let mut held = entries.filter_map(|entry| entry.held.as_ref());
-            held.any(|held| as_wanted(&held.record))
+            self.store.records_of(key).any(as_wanted)
         };
         let shard_stood = |shard: &ShardId, pinned: &dyn Fn(Option<&str>) -> bool| {
             stood(&Key::Shard(*shard), &|record| match record {

@@ -6,14 +6,24 @@ use greenroom_core::ShardId;
 
 use crate::world::World;
 
+/// One look in so many is taken although nothing is new.
+const LOOKS_ANYWAY_ONE_IN: u64 = 32;
+
 impl World {
     /// Looks at what a leader knows, after it has decided.
-    pub(in crate::world) fn check_owned_or_moving(&self, node: usize) {
+    ///
+    /// Needs a look only when the leader has learned something; now and then it is taken all the same.
+    pub(in crate::world) fn check_owned_or_moving(&mut self, node: usize) {
         let agent = &self.nodes[node].agent;
         if !agent.leads() || !agent.is_synced() {
             return;
         }
         let view = agent.view();
+        let state = Some(view.changes());
+        let now_and_then = self.queue.scheduled().is_multiple_of(LOOKS_ANYWAY_ONE_IN);
+        if self.nodes[node].seen_settled_at == state && !now_and_then && !self.thorough {
+            return;
+        }
         let moving: BTreeSet<ShardId> = agent.motions().map(|(shard, _)| shard).collect();
         for (number, slot) in (0..).zip(view.shards()) {
             let shard = ShardId(number);
@@ -27,5 +37,6 @@ impl World {
                 ));
             }
         }
+        self.nodes[node].seen_settled_at = state;
     }
 }
