@@ -220,11 +220,7 @@ impl Agent {
                 for shard in &shards {
                     self.check_shard(*shard)?;
                     self.check_can_own(&to, *shard)?;
-                    if let Some(pin) = &self.view.shard(*shard).record.pin
-                        && *pin != to
-                    {
-                        return Err(Refusal::Pinned { shard: *shard, to: pin.clone() });
-                    }
+                    self.check_pin(&to, *shard)?;
                 }
                 Ok(Wish::Targets { shards, to })
             }
@@ -247,6 +243,11 @@ impl Agent {
         if there { Ok(()) } else { Err(Refusal::NoShard(shard)) }
     }
 
+    fn check_pin(&self, to: &NodeId, shard: ShardId) -> Result<(), Refusal> {
+        let pin = self.view.shard(shard).record.pin.as_ref().filter(|pin| *pin != to);
+        pin.map_or(Ok(()), |pin| Err(Refusal::Pinned { shard, to: pin.clone() }))
+    }
+
     fn check_can_own(&self, node: &NodeId, shard: ShardId) -> Result<(), Refusal> {
         let member = self.view.member(node).ok_or_else(|| Refusal::NoNode(node.clone()))?;
         if !member.takes_shards() {
@@ -261,6 +262,9 @@ impl Agent {
     }
 
     pub(super) fn pursue_orders(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.orders.pursued.is_empty() {
+            return;
+        }
         let life = self.life().cloned();
         let blind = !self.is_synced() || self.saw_nothing_lately(now.moment);
         for (id, mut pursued) in std::mem::take(&mut self.orders.pursued) {
@@ -296,6 +300,11 @@ impl Agent {
                     return Some(Err(Refusal::NoNode(to.clone())));
                 }
                 shards.retain(|shard| self.view.shard(*shard).record.target.as_ref() != Some(to));
+                // It may have been pinned since the order was accepted.
+                let allowed = shards.iter().try_for_each(|shard| self.check_pin(to, *shard));
+                if let Err(refusal) = allowed {
+                    return Some(Err(refusal));
+                }
                 let wanted = shards.clone();
                 self.write_targets(now, life, revision, &wanted, to);
                 shards.is_empty().then_some(Ok(()))

@@ -1,7 +1,7 @@
 //! What it decides on is refused when the world has changed meanwhile.
 
 use greenroom_core::record::{Key, LeaderRecord, NodeState, Record, ShardRecord};
-use greenroom_core::{Epoch, Event, Order, OrderId, Outcome, Term};
+use greenroom_core::{Epoch, Event, Order, OrderId, Outcome, Refusal, Term};
 
 use crate::support::{Bench, SHARD, name, writes};
 
@@ -130,4 +130,29 @@ fn no_order_is_called_done_by_a_node_that_sees_nothing() {
     assert_eq!(bench.answers, [], "its own beats have not come back for five seconds");
     bench.own_beat(|_| false);
     assert_eq!(bench.answers, [(OrderId(1), Ok(()))]);
+}
+
+#[test]
+fn a_move_whose_shard_is_pinned_elsewhere_meanwhile_is_given_up() {
+    let mut bench = Bench::new();
+    let key = Key::Shard(SHARD);
+    bench.snapshot();
+    let (_, entries) = bench.join("b");
+    bench.tell(Event::Changes { entries }, |_| false);
+    let (id, order) = (OrderId(1), Order::Move { shards: vec![SHARD], to: name("b") });
+    let sent = bench.tell(Event::Operate { id, order }, writes(&key));
+    let [(request, _)] = sent[..] else { panic!("one target: {sent:?}") };
+    let Some(Record::Shard(mut record)) =
+        bench.store.held.get(&key).map(|held| held.record.clone())
+    else {
+        panic!("the shard has a record")
+    };
+    record.pin = Some(name("a"));
+    let pinned = bench.put("b", &key, Record::Shard(record));
+    bench.tell(Event::Changes { entries: vec![pinned.clone()] }, writes(&key));
+    let outcome = Outcome::Refused { current: vec![pinned] };
+    let sent = bench.tell(Event::Committed { request, outcome }, writes(&key));
+    assert!(sent.is_empty(), "it is sent away from its pin: {sent:?}");
+    let pinned = Refusal::Pinned { shard: SHARD, to: name("a") };
+    assert_eq!(bench.answers, [(id, Err(pinned))]);
 }
