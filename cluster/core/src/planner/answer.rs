@@ -84,7 +84,8 @@ pub enum Idle {
         /// How many, with those that this plan sends off.
         shards: usize,
     },
-    /// Every member is within one shard of its share; by load, within
+    /// Every member is within one shard of its share, or of two if zones get equal parts: those are
+    /// rounded first, and odd shards stay where they are. By load, within
     /// [`EVEN_PERMILLE`](super::EVEN_PERMILLE) of it.
     Balanced,
     /// Every member is near enough to its share for the policy's threshold.

@@ -8,7 +8,7 @@ use super::exchange::Exchange;
 use super::policy::{Policy, Strategy, even};
 use super::problem::{MemberIndex, Problem, Standing};
 use super::shares::{Holding, Rule, apportion};
-use super::surplus::surplus;
+use super::surplus::{goals, surplus};
 use super::survey::Survey;
 
 /// The next batch of moves, never empty, or why there is none.
@@ -92,6 +92,14 @@ impl Shares {
         };
         let threshold = |share| policy.tolerance(strategy, share);
         let uneven = |share| even(strategy, share);
+        // By count nothing is left to move, and all that members are off is how shares are rounded.
+        let at_goals = strategy == Strategy::Count
+            && offs(survey, &goals(problem, policy.spread_zones, survey)).all(|off| off.by == 0);
+        if at_goals {
+            let off = worst(&self.nominal, &uneven).filter(|_| self.pinned != self.nominal);
+            let pins = |off| Idle::PinnedOnly { furthest: told(off) };
+            return off.map_or(Idle::Balanced, pins);
+        }
 
         if let Some(off) = worst(&self.reachable, &threshold) {
             return match strategy {

@@ -10,6 +10,12 @@ use super::shares::{Rule, apportion};
 use super::survey::Survey;
 use crate::ShardId;
 
+/// How many shards each member is to have in the end. Whoever has an odd shard keeps it.
+pub(super) fn goals(problem: &Problem<'_>, spread_zones: bool, survey: &Survey) -> Vec<u64> {
+    let rule = Rule { spread_zones, favour_holders: true };
+    apportion(problem.members, &survey.holdings, problem.shards.len() as u64, rule)
+}
+
 /// As many moves from members above their goal to members below it as the budget allows.
 pub(super) fn surplus(
     problem: &Problem<'_>,
@@ -17,9 +23,7 @@ pub(super) fn surplus(
     survey: &Survey,
     mut budget: Budget,
 ) -> Vec<Move> {
-    let rule = Rule { spread_zones, favour_holders: true };
-    let total = problem.shards.len() as u64;
-    let goals = apportion(problem.members, &survey.holdings, total, rule);
+    let goals = goals(problem, spread_zones, survey);
     let differences = goals
         .iter()
         .zip(&survey.holdings)

@@ -56,6 +56,20 @@ fn odd_shards_stay_in_the_zone_that_has_them() {
     }
 }
 
+/// Zone 0 may have 7 or 8 of 15 shards, and then its first member, of 57 %, 3.99 or 4.56 of those.
+#[test]
+fn shards_that_are_odd_twice_stay_where_they_are_and_no_pin_is_blamed() {
+    use greenroom_core::planner::Pin;
+    let mut cluster = zoned(&[(57, 0), (43, 0), (100, 1)], 0);
+    cluster.shards = at_rest(&[3, 4, 8]);
+    assert_eq!(shares(&cluster.members, 15, true), [5, 3, 7]);
+    assert_eq!(cluster.plan(&by_zone()).idle, Some(Idle::Balanced));
+    cluster.shards.iter_mut().skip(3).for_each(|shard| shard.pin = Some(Pin::To(2)));
+    cluster.shards[3..7].iter_mut().for_each(|shard| shard.pin = Some(Pin::To(1)));
+    let idle = cluster.plan(&by_zone()).idle;
+    assert!(matches!(idle, Some(Idle::PinnedOnly { .. })), "{idle:?}");
+}
+
 #[test]
 fn what_a_keeping_member_has_counts_for_its_zone() {
     let mut cluster = zoned(&[(1, 0), (1, 0), (1, 1)], 0);
