@@ -201,6 +201,21 @@ async fn readers_that_wait_get_the_epoch_that_they_asked_for_or_none() {
     assert_eq!(newer.err(), Some(Refused::Epoch { asked: 3, current: 2 }));
 }
 
+/// A permit that was counted and given to nobody would keep every later writer out.
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_waits_for_another_epoch_is_counted_as_no_permit() {
+    let gates = opened();
+    let deadline = Instant::now() + HOUR;
+    let guard = write(&gates, HOUR).await.unwrap();
+    let (same, newer, ()) =
+        join!(gates.read_at(0, 1, deadline), gates.read_at(0, 2, deadline), async { drop(guard) });
+    assert_eq!(newer.err(), Some(Refused::Epoch { asked: 2, current: 1 }));
+    assert_eq!(gates.state(0), GateState::Open { epoch: 1, permits: 1 });
+    drop(same);
+    assert_eq!(gates.state(0), OPEN);
+    assert!(write(&gates, Duration::ZERO).await.is_ok(), "nobody is in the way");
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_is_inside_lets_others_in_beside_while_a_writer_waits() {
     let gates = opened();

@@ -318,8 +318,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         class: "C7",
         what: "the right counts from the answer to a heartbeat, not from its sending",
         file: "cluster/core/tests/simulation/world/heart.rs",
-        old: "right_until.max(TIMING.right_until(sent));",
-        new: "right_until.max(TIMING.right_until(now.after(Duration::from_nanos(sent.0.min(0)))));",
+        old: "right_until.max(timing.right_until(sent));",
+        new: "right_until.max(timing.right_until(now.after(Duration::from_nanos(sent.0.min(0)))));",
         layers: &[Layer::Simulation],
     },
     Mutant {
@@ -338,6 +338,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "shardlock/src/desk.rs",
         old: "Some(asked) if asked != epoch => Err",
         new: "Some(asked) if asked != epoch && asked == u64::MAX => Err",
+        layers: &[Layer::Gate],
+    },
+    Mutant {
+        name: "gate_counts_waiters_of_any_epoch",
+        class: "C25",
+        what: "a permit is counted for who waited for another epoch and is refused",
+        file: "shardlock/src/desk.rs",
+        old: "asked.is_none_or(|asked| asked == epoch);",
+        new: "asked.is_none_or(|asked| asked == epoch || asked > 0);",
         layers: &[Layer::Gate],
     },
     Mutant {
