@@ -13,6 +13,7 @@ use greenroom_shardlock::Gates;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use crate::clock::Clock;
 use crate::codec::Codec;
 use crate::driver::{Command, Driver};
 use crate::heart::{Heart, WINDOWS_UNTIL_HUNG};
@@ -67,9 +68,10 @@ impl Cluster {
         let codec = Codec::new(&options.cluster, options.shards);
         let store = options.store.connect().await?;
         let routes = Arc::new(Routes::new(shards_in_all(options.shards)));
-        let right = Arc::new(RightToRun::default());
+        let clock = options.simulation.clone().map_or(Clock::Boot, Clock::Simulated);
+        let right = Arc::new(RightToRun::by(clock.clone()));
         let (events, inbox) = mpsc::channel(EVENTS_WAITING_MAX);
-        let pulses = Pulses::new();
+        let pulses = Pulses::new(&clock);
         let heart = Heart::start(
             options.store.clone(),
             codec.clone(),
@@ -119,6 +121,7 @@ impl Cluster {
             last_order: 0,
             hosted: (0, Arc::default()),
             pulse: Arc::clone(&pulses.driver),
+            clock,
             events,
         };
         let (status_of, status) = watch::channel(driver.status(None));

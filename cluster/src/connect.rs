@@ -6,6 +6,7 @@ use crate::store::{EtcdOptions, EtcdStore, MemoryStore, Store, StoreError};
 
 /// Which store a node uses. A node opens two connections: one for its heartbeat, one for all else.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a node has two")]
 pub enum StoreConfig {
     /// A store inside this process, shared by the nodes that are given the same one.
     Memory(MemoryStore),

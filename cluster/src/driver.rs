@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::Instrument;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::cluster::{Activations, OpenShard};
 use crate::codec::Codec;
 use crate::heart::Heart;
@@ -72,6 +72,7 @@ pub(crate) struct Driver {
     pub(crate) hosted: (u64, Arc<Hosted>),
     /// Tells the heart that this loop goes round.
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) clock: Clock,
     /// For the answers to what it starts.
     pub(crate) events: mpsc::Sender<Event>,
 }
@@ -119,7 +120,7 @@ impl Driver {
                         continue;
                     }
                     Command::WhatIf(what, answer) => {
-                        let _ = answer.send(self.agent.what_if(clock::now(), &what));
+                        let _ = answer.send(self.agent.what_if(self.clock.now(), &what));
                         continue;
                     }
                     Command::Drain { for_good } => {
@@ -148,7 +149,7 @@ impl Driver {
             // Made anew, because what the log wants can change at any time. The level is an error's, so
             // that whatever is told has it.
             let span = tracing::error_span!("node", node = %self.node);
-            let time = clock::now();
+            let time = self.clock.now();
             for effect in self.agent.step(time, event) {
                 if let Effect::Fence(_) = effect {
                     // A drain of the life that is over must not touch a gate of the next one.

@@ -10,7 +10,7 @@ use greenroom_core::{Event, Life, NodeId, Timing};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::codec::Codec;
 use crate::connect::StoreConfig;
 use crate::metrics::{Beats, Unacknowledged};
@@ -50,7 +50,12 @@ impl Heart {
             pulses,
             beats: Beats::of(&node),
             node,
+            clock: right.clock().clone(),
         };
+        if let Clock::Simulated(_) = beating.clock {
+            tokio::spawn(beating.run(store, lives));
+            return Ok(Self { life, right });
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new()
             .name("greenroom-heart".into())
@@ -88,6 +93,7 @@ struct Beating {
     /// For the log.
     node: NodeId,
     beats: Beats,
+    clock: Clock,
 }
 
 /// What became of one beat.
@@ -219,12 +225,12 @@ impl Beating {
         let transaction = Transaction { guards: vec![Guard::alive(life)], writes: vec![write] };
         let transaction = self.codec.transaction(&transaction);
         // The right counts from here: whoever sees this beat sees it later than now.
-        let sent = clock::moment();
+        let sent = self.clock.moment();
         match timeout(self.patience(), store.commit(transaction)).await {
             Ok(Ok(Commit::Applied { .. })) => {
                 self.right.extend(life.incarnation, self.timing.right_until(sent));
                 self.quiet.over();
-                self.beats.acknowledged(clock::moment().since(sent));
+                self.beats.acknowledged(self.clock.moment().since(sent));
                 Beat::Acknowledged
             }
             Ok(Ok(Commit::Refused { .. })) => Beat::Refused,

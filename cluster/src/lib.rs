@@ -19,6 +19,7 @@ mod pulse;
 mod quiet;
 mod right;
 mod routing;
+mod simulation;
 mod status;
 pub mod store;
 #[cfg(feature = "testing")]
@@ -32,4 +33,5 @@ pub use connect::StoreConfig;
 pub use options::{ClusterError, ClusterOptions, gates};
 pub use right::RightToRun;
 pub use routing::{Owner, Route, Routes};
+pub use simulation::Simulation;
 pub use status::{Hosted, Leader, Status, StatusPhase};

@@ -1,6 +1,7 @@
 //! What a node is told about its membership, and what can be wrong with it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use greenroom_core::planner::Policy;
@@ -12,6 +13,7 @@ use greenroom_shardlock::Gates;
 
 use crate::connect::StoreConfig;
 use crate::metrics::on_wait;
+use crate::simulation::Simulation;
 use crate::store::StoreError;
 
 /// Longest name of a cluster, in bytes.
@@ -57,6 +59,8 @@ pub struct ClusterOptions {
     pub transactions_in_flight_max: usize,
     /// The store.
     pub store: StoreConfig,
+    /// The machine of a simulated node; `None` for a real one.
+    pub simulation: Option<Arc<dyn Simulation>>,
 }
 
 impl ClusterOptions {
@@ -80,6 +84,7 @@ impl ClusterOptions {
             gate_wait_warning: greenroom_shardlock::Options::default().warn_after,
             transactions_in_flight_max: 8,
             store,
+            simulation: None,
         }
     }
 }

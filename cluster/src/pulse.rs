@@ -6,25 +6,28 @@ use std::time::Duration;
 
 use greenroom_core::Moment;
 
-use crate::clock;
+use crate::clock::Clock;
 
 /// When a loop last went round.
 #[derive(Debug)]
-pub(crate) struct Pulse(AtomicU64);
+pub(crate) struct Pulse {
+    beat: AtomicU64,
+    clock: Clock,
+}
 
 impl Pulse {
-    pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(clock::moment().0))
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { beat: AtomicU64::new(clock.moment().0), clock }
     }
 
     /// The loop goes round.
     pub(crate) fn beat(&self) {
-        self.0.store(clock::moment().0, Ordering::Relaxed);
+        self.beat.store(self.clock.moment().0, Ordering::Relaxed);
     }
 
     /// How long ago it last did.
     pub(crate) fn age(&self) -> Duration {
-        clock::moment().since(Moment(self.0.load(Ordering::Relaxed)))
+        self.clock.moment().since(Moment(self.beat.load(Ordering::Relaxed)))
     }
 }
 
@@ -36,7 +39,8 @@ pub(crate) struct Pulses {
 }
 
 impl Pulses {
-    pub(crate) fn new() -> Self {
-        Self { driver: Arc::new(Pulse::new()), heart: Arc::new(Pulse::new()) }
+    pub(crate) fn new(clock: &Clock) -> Self {
+        let pulse = || Arc::new(Pulse::new(clock.clone()));
+        Self { driver: pulse(), heart: pulse() }
     }
 }

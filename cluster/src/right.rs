@@ -6,7 +6,7 @@ use std::time::Duration;
 use greenroom_core::{Incarnation, Moment};
 use parking_lot::Mutex;
 
-use crate::clock;
+use crate::clock::Clock;
 
 /// After so many heartbeats in a row without an answer the store counts as silent. A process that wakes from
 /// a pause has two that tell nothing: the one that was under way, and a look over a connection that broke
@@ -24,19 +24,28 @@ pub struct RightToRun {
     life: Mutex<Option<Incarnation>>,
     /// Heartbeats in a row that the store did not answer.
     unanswered: AtomicU32,
+    clock: Clock,
 }
 
 impl RightToRun {
+    pub(crate) fn by(clock: Clock) -> Self {
+        Self { clock, ..Self::default() }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Whether turns may run now. Reads the clock: a flag set by a timer would be late exactly
     /// when it matters.
     #[inline]
     pub fn holds(&self) -> bool {
-        clock::moment().0 < self.until.load(Ordering::Acquire)
+        self.clock.moment().0 < self.until.load(Ordering::Acquire)
     }
 
     /// How long the right lasts if no further heartbeat is acknowledged.
     pub fn remaining(&self) -> Duration {
-        Moment(self.until.load(Ordering::Acquire)).since(clock::moment())
+        Moment(self.until.load(Ordering::Acquire)).since(self.clock.moment())
     }
 
     /// Whether the right is lost and will not be back at once, because the store does not answer: the node can
@@ -83,7 +92,7 @@ mod tests {
     use super::*;
 
     fn soon() -> Moment {
-        clock::moment().after(Duration::from_secs(60))
+        Clock::Boot.moment().after(Duration::from_secs(60))
     }
 
     #[test]
@@ -130,10 +139,10 @@ mod tests {
     fn the_right_ends_by_itself_and_never_moves_back() {
         let right = RightToRun::default();
         right.begin(Incarnation(1));
-        right.extend(Incarnation(1), clock::moment());
+        right.extend(Incarnation(1), Clock::Boot.moment());
         assert!(!right.holds());
         right.extend(Incarnation(1), soon());
-        right.extend(Incarnation(1), clock::moment());
+        right.extend(Incarnation(1), Clock::Boot.moment());
         assert!(right.holds());
     }
 }

@@ -4,6 +4,7 @@ use greenroom_core::record::{Key, Record, Transaction, Write};
 use greenroom_core::{Event, Life, Outcome, Purpose, RequestId};
 
 use super::Driver;
+use crate::clock::Clock;
 use crate::cluster::report;
 use crate::probe;
 use crate::store::{Commit, StoreError};
@@ -59,9 +60,12 @@ impl Driver {
         life: Life,
         address: String,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let events = self.events.clone();
+        let (events, clock) = (self.events.clone(), self.clock.clone());
         async move {
-            let refused = probe::is_refused(&address).await;
+            let refused = match clock {
+                Clock::Boot => probe::is_refused(&address).await,
+                Clock::Simulated(simulation) => simulation.is_refused(&address),
+            };
             tracing::debug!(peer = %life, address, refused, "an overdue node's port was asked");
             report(&events, Event::Probed { life, refused }).await;
         }

@@ -18,13 +18,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use etcd_client::{
-    Certificate, Client, Compare, CompareOp, ConnectOptions, Error, Event, EventType, GetOptions,
-    GetResponse, Identity, KeyValue as EtcdKeyValue, KvClient, ResponseHeader, TlsOptions,
-    Txn as EtcdTxn, TxnOp, TxnOpResponse, TxnResponse, WatchClient, WatchOptions, WatchResponse,
-    WatchStream,
+    Certificate, Channel, Client, Compare, CompareOp, ConnectOptions, Error, Event, EventType,
+    GetOptions, GetResponse, Identity, KeyValue as EtcdKeyValue, KvClient, ResponseHeader,
+    TlsOptions, Txn as EtcdTxn, TxnOp, TxnOpResponse, TxnResponse, WatchClient, WatchOptions,
+    WatchResponse, WatchStream,
 };
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
+use tonic::transport::Endpoint;
 
 use self::classify::{Failure, Purpose};
 use self::convert::{compare, key_value, operation, outcome, read_revision, signed};
@@ -33,7 +34,7 @@ use self::watch::EtcdWatch;
 use super::txn::check_key;
 use super::{Commit, KeyValue, Listing, Store, StoreError, Txn, Watch};
 
-pub use self::options::{EtcdOptions, EtcdTls};
+pub use self::options::{Dial, EtcdOptions, EtcdTls};
 
 /// The most bytes of one reply. The library's default of 4 MiB is less than a full listing may
 /// have.
@@ -294,7 +295,22 @@ async fn open(endpoint: &str, options: &EtcdOptions) -> Result<Client, Error> {
     } else {
         connect
     };
-    Client::connect([endpoint], Some(connect)).await
+    match &options.dial {
+        Some(dial) => {
+            let channel = Channel::Tonic(dial.0(tonic_endpoint(endpoint, options)?));
+            Client::from_channel(channel, Some(connect)).await
+        }
+        None => Client::connect([endpoint], Some(connect)).await,
+    }
+}
+
+/// The member with the time-outs that the library gives it when it opens the connection itself.
+fn tonic_endpoint(endpoint: &str, options: &EtcdOptions) -> Result<Endpoint, Error> {
+    Ok(Endpoint::from_shared(endpoint.to_owned())?
+        .connect_timeout(options.connect_timeout)
+        .http2_keep_alive_interval(options.keep_alive_interval)
+        .keep_alive_timeout(options.keep_alive_timeout)
+        .keep_alive_while_idle(false))
 }
 
 /// Reads the files anew, since certificates are renewed while nodes run.

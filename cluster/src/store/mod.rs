@@ -20,7 +20,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 pub use self::error::StoreError;
-pub use self::etcd::{EtcdOptions, EtcdStore, EtcdTls};
+pub use self::etcd::{Dial, EtcdOptions, EtcdStore, EtcdTls};
 pub use self::memory::{HISTORY_BYTES_MAX, HISTORY_REVISIONS_MAX, MemoryStore};
 pub use self::txn::{Commit, Guard, TXN_BYTES_MAX, TXN_GUARDS_MAX, TXN_WRITES_MAX, Txn, Write};
 pub use self::view::{Change, KeyValue, Listing, WatchBatch};

@@ -2,7 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
 
 /// How to reach an etcd cluster, and how long to wait for it.
 #[derive(Clone)]
@@ -25,7 +28,14 @@ pub struct EtcdOptions {
     pub keep_alive_interval: Duration,
     /// How long a ping may stay unanswered before the connection is given up. Default: 2 s.
     pub keep_alive_timeout: Duration,
+    /// How to open connections; `None` for the machine's network. For simulations of it.
+    pub dial: Option<Dial>,
 }
+
+/// Opens a connection to the member that an endpoint names, with the time-outs that stand in it, at the
+/// first request on it.
+#[derive(Clone)]
+pub struct Dial(pub Arc<dyn Fn(Endpoint) -> Channel + Send + Sync>);
 
 /// Who is trusted over TLS, and as whom one shows oneself. The files are in PEM, and are read anew for
 /// each connection, so that renewed certificates are taken up.
@@ -48,6 +58,7 @@ impl EtcdOptions {
             connect_timeout: Duration::from_secs(2),
             keep_alive_interval: Duration::from_secs(6),
             keep_alive_timeout: Duration::from_secs(2),
+            dial: None,
         }
     }
 }
