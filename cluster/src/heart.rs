@@ -163,7 +163,7 @@ impl Beating {
                 }
                 Beat::Refused => {
                     // Somebody else may own the shards already.
-                    self.right.end();
+                    self.right.end_of(life.incarnation);
                     self.beats.unacknowledged(Unacknowledged::Refused);
                     let incarnation = life.incarnation;
                     let _ = self.report.send(Event::HeartbeatRefused { incarnation }).await;

@@ -78,6 +78,16 @@ impl RightToRun {
         self.until.store(0, Ordering::Release);
     }
 
+    /// A heartbeat of this life was refused, so it is over; a later one that has begun meanwhile is
+    /// not.
+    pub(crate) fn end_of(&self, incarnation: Incarnation) {
+        let mut life = self.life.lock();
+        if *life == Some(incarnation) {
+            *life = None;
+            self.until.store(0, Ordering::Release);
+        }
+    }
+
     /// A heartbeat of this life was acknowledged.
     pub(crate) fn extend(&self, incarnation: Incarnation, until: Moment) {
         let life = self.life.lock();
@@ -133,6 +143,22 @@ mod tests {
         assert!(right.is_lost_to_silence());
         right.answered();
         assert!(!right.is_lost_to_silence());
+    }
+
+    #[test]
+    fn a_late_refusal_of_a_former_life_ends_nothing() {
+        let right = RightToRun::default();
+        right.begin(Incarnation(1));
+        right.begin(Incarnation(2));
+        right.end_of(Incarnation(1));
+        right.extend(Incarnation(2), soon());
+        assert!(right.holds());
+        right.end_of(Incarnation(1));
+        assert!(right.holds());
+        right.end_of(Incarnation(2));
+        assert!(!right.holds());
+        right.extend(Incarnation(2), soon());
+        assert!(!right.holds());
     }
 
     #[test]
