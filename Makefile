@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui-test check fix bench chaos sim models mutants roll setup
+.PHONY: help demo test ui-test check fix bench chaos sim wire models mutants roll setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,10 @@ sim: ## simulate thousands of clusters and their faults; RUNS=5000, SEED=7 repla
 	GREENROOM_SIM_RUNS=$(or $(RUNS),5000) GREENROOM_SIM_FIRST=$(or $(FIRST),1) GREENROOM_SIM_REPEATS=100 \
 	GREENROOM_SIM_SEED=$(SEED) GREENROOM_SIM_TRACE=$(if $(SEED),1) \
 	cargo test --profile sim -p greenroom-core --test simulation -- --nocapture $(if $(SEED),the_invariants)
+
+wire: ## simulate real nodes on a bad network, with an etcd as bad as it may be; HOURS=1, SEED=7 replays one, FIRST=1
+	cargo run --release -p greenroom-wire -- \
+	$(if $(SEED),--seed $(SEED) --trace,--hours $(or $(HOURS),1) --first $(or $(FIRST),1) --repeats 20)
 
 models: ## search the models of the protocol further than the tests do
 	GREENROOM_MODELS=large cargo test --release -p greenroom-core --test models -- --nocapture --test-threads=1

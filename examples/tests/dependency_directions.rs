@@ -40,6 +40,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Breaks nodes and etcd from outside, and judges by what stands in etcd.
     ("greenroom-chaos", &["greenroom", "greenroom-cluster"]),
+    // Runs memberships on a simulated network, and judges them as real clusters are.
+    (
+        "greenroom-wire",
+        &["greenroom-chaos", "greenroom-cluster", "greenroom-core", "greenroom-shardlock"],
+    ),
     // Breaks the sources of the others, in a copy, and runs their tests.
     ("greenroom-mutants", &[]),
     // Knows nodes from outside: by their variables, ports and signals.
@@ -98,7 +103,7 @@ fn the_core_reads_no_clock_and_draws_no_numbers() {
 }
 
 #[test]
-fn only_one_file_names_etcd_client() {
+fn only_the_store_and_its_double_name_etcd_client() {
     let mut naming = Vec::new();
     for folder in ["cluster", "shardlock", "runtime", "inspector", "examples", "proto"] {
         for file in sources(&root().join(folder)) {
@@ -110,7 +115,8 @@ fn only_one_file_names_etcd_client() {
             }
         }
     }
-    assert_eq!(naming, [Path::new("cluster/src/store/etcd.rs")]);
+    let expected = ["cluster/src/store/etcd.rs", "examples/wire/src/api.rs"].map(Path::new);
+    assert_eq!(naming, expected);
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
