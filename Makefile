@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui-test check fix bench chaos sim wire models mutants roll setup
+.PHONY: help demo test ui-test check fix bench chaos sim wire models mutants fuzz roll setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,10 @@ models: ## search the models of the protocol further than the tests do
 
 mutants: ## break the protocol in known ways and see which tests notice; ARGS="..." names some
 	cargo run -p greenroom-mutants -- $(ARGS)
+
+fuzz: ## feed all readers of outside bytes with nonsense; SECONDS=30 for each, TARGET=frame for one
+	@scripts/setup fuzz
+	cargo run -p greenroom-fuzz -- --seconds $(or $(SECONDS),30) $(TARGET)
 
 roll: ## roll the nodes of k8s/ as local processes under load; ARGS="..." passes options
 	@scripts/setup test

@@ -340,5 +340,8 @@ mod tests {
         );
         let leader = br#"{"holder":null,"term":18446744073709551615}"#;
         assert_eq!(codec.entry(&item("/greenroom/demo/leader", leader)), None);
+        // Absent keys were created at 0, so such a life would never be over.
+        let leader = br#"{"holder":{"node":"a","incarnation":0},"term":1}"#;
+        assert_eq!(codec.entry(&item("/greenroom/demo/leader", leader)), None);
     }
 }

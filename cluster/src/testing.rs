@@ -1,14 +1,16 @@
-//! Real etcd servers for tests. Needs the feature `testing`.
+//! Real etcd servers for tests, and records as they stand in them. Needs the feature `testing`.
 //!
-//! The methods here block and panic when they fail: they are for tests. The binary is `etcd` on
+//! The methods of servers block and panic when they fail: they are for tests. The binary is `etcd` on
 //! the `PATH`, or what the environment variable `ETCD` names.
 
 mod cluster;
 mod member;
+mod records;
 
 pub use self::cluster::EtcdCluster;
 pub use self::member::EtcdTlsFiles;
 use self::member::{Member, compact};
+pub use self::records::Records;
 
 /// How many sets of ports to try, since another process may take a free port before etcd does.
 const START_ATTEMPTS_MAX: u32 = 5;

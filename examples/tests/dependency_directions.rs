@@ -45,6 +45,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "greenroom-wire",
         &["greenroom-chaos", "greenroom-cluster", "greenroom-core", "greenroom-shardlock"],
     ),
+    // Calls every reader of outside bytes, wherever it is.
+    (
+        "greenroom-fuzz",
+        &[
+            "greenroom",
+            "greenroom-cluster",
+            "greenroom-core",
+            "greenroom-inspector",
+            "greenroom-proto",
+            "greenroom-settings",
+        ],
+    ),
     // Breaks the sources of the others, in a copy, and runs their tests.
     ("greenroom-mutants", &[]),
     // Knows nodes from outside: by their variables, ports and signals.
@@ -92,6 +104,7 @@ fn the_core_depends_on_nothing_that_could_act() {
     assert_eq!(dependencies(&metadata(), "greenroom-core"), allowed);
 }
 
+/// Proves: C4
 #[test]
 fn the_core_reads_no_clock_and_draws_no_numbers() {
     for file in sources(&root().join("cluster/core/src")) {

@@ -35,6 +35,8 @@ mod convert;
 mod decision;
 mod error;
 mod filter;
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 pub mod json;
 mod load;

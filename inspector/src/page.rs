@@ -127,6 +127,17 @@ struct Shared {
     questions: Arc<Semaphore>,
 }
 
+impl Shared {
+    fn new(node: &str, interval: Duration) -> Self {
+        Self {
+            node: node.into(),
+            watch: Arc::new(Watch::new(node, interval.max(Duration::from_millis(50)))),
+            viewers: Arc::new(Semaphore::new(VIEWERS_MAX)),
+            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
+        }
+    }
+}
+
 impl Page {
     /// Begins to listen. The node need not be there yet.
     ///
@@ -141,13 +152,8 @@ impl Page {
         let failed = |source| PageError::Listen { listen: listen.clone(), source };
         let listener = TcpListener::bind(&listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let watch = Arc::new(Watch::new(&node, interval.max(Duration::from_millis(50))));
-        let shared = Shared {
-            node: node.into(),
-            watch: Arc::clone(&watch),
-            viewers: Arc::new(Semaphore::new(VIEWERS_MAX)),
-            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
-        };
+        let shared = Shared::new(&node, interval);
+        let watch = Arc::clone(&shared.watch);
         Ok(Self { address, listener, routes: routes(shared, hosts), watch })
     }
 
@@ -172,6 +178,12 @@ impl Page {
             () = watch.run() => Ok(()),
         }
     }
+}
+
+/// See [`crate::fuzzing::page`].
+pub(crate) fn without_port(config: PageConfig) -> Router {
+    let hosts = Hosts::new(config.hosts).expect("the names are names");
+    routes(Shared::new(&config.node, config.interval), hosts)
 }
 
 fn routes(shared: Shared, hosts: Hosts) -> Router {

@@ -11,6 +11,8 @@ use crate::v1::{Envelope, Failure};
 
 /// Numbers of the fields, as in the `.proto` file.
 mod number {
+    /// Of all bodies of an envelope, also of those that are read as messages.
+    pub(super) const BODIES: std::ops::RangeInclusive<u64> = 1..=9;
     pub(super) const REQUEST: u64 = 2;
     pub(super) const RESPONSE: u64 = 3;
     pub(super) const CANCEL: u64 = 5;
@@ -157,10 +159,14 @@ impl<'a> Iterator for Views<'a> {
 }
 
 fn envelope(bytes: &[u8]) -> Result<View<'_>, Malformed> {
-    // Of a body that is given more than once, the last one counts.
+    // Of a body that is given more than once, the last one counts. What is no body is from a newer peer,
+    // and changes nothing about the one there is.
     let mut body = None;
     for field in Fields(bytes) {
-        body = Some(field?);
+        let (number, value) = field?;
+        if number::BODIES.contains(&number) {
+            body = Some((number, value));
+        }
     }
     Ok(match body {
         Some((number::REQUEST, value)) => View::Request(request(value.bytes()?)?),

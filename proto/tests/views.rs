@@ -164,6 +164,18 @@ proptest! {
     }
 
     #[test]
+    fn a_field_of_a_later_version_changes_no_body(body in bodies(), number in 10_u32..1000) {
+        let mut bytes = envelope(body.clone()).encode_to_vec();
+        prost::encoding::bool::encode(number, &true, &mut bytes);
+        let mut frame = vec![0x0a];
+        prost::encode_length_delimiter(bytes.len(), &mut frame).unwrap();
+        frame.extend(bytes);
+        let frame = Frame::written(frame.into());
+        let views: Vec<View<'_>> = frame.views().collect::<Result<_, _>>().unwrap();
+        prop_assert_eq!(views, [seen(&body)]);
+    }
+
+    #[test]
     fn damaged_frames_are_refused_or_read_and_never_panic(
         bodies in vec(bodies(), 1..4),
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),

@@ -52,6 +52,8 @@ mod call;
 mod config;
 mod context;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod health;
 mod intercept;

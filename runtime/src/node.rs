@@ -3,6 +3,7 @@
 mod assembly;
 mod builder;
 mod kinds;
+mod portless;
 mod servers;
 
 use std::fmt;

@@ -177,7 +177,13 @@ pub fn nearest(name: &str) -> Option<String> {
     let likeness = |known: &str| {
         strsim::normalized_damerau_levenshtein(short, known.trim_start_matches(PREFIX))
     };
-    let alike = names.map(|known| (likeness(&known), known));
+    // Names of very different lengths can't be alike, and comparing takes long for long ones.
+    let len = short.chars().count();
+    let comparable = |known: &String| {
+        let known = known.trim_start_matches(PREFIX).len();
+        known.min(len) as f64 >= LIKENESS_MIN * known.max(len) as f64
+    };
+    let alike = names.filter(comparable).map(|known| (likeness(&known), known));
     let best = alike.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
     (best.0 >= LIKENESS_MIN).then_some(best.1)
 }

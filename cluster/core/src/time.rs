@@ -77,7 +77,8 @@ impl Timing {
         if self.heartbeat.is_zero() {
             return Err(BadTiming("the heartbeat interval must be above zero".into()));
         }
-        let drift = self.window.mul_f64(f64::from(clock_drift_ppm) * 2.0 / 1e6);
+        let drift = self.window.as_secs_f64() * f64::from(clock_drift_ppm) * 2.0 / 1e6;
+        let drift = Duration::try_from_secs_f64(drift).unwrap_or(Duration::MAX);
         if self.margin.is_zero() || self.margin < drift {
             return Err(BadTiming(format!(
                 "the margin ({:?}) must be above zero and at least {drift:?}, which is how far two \
@@ -86,7 +87,9 @@ impl Timing {
                 self.margin, self.window
             )));
         }
-        if self.margin + self.heartbeat * 2 > self.window {
+        let beats = self.heartbeat.checked_mul(2);
+        let needed = beats.and_then(|beats| beats.checked_add(self.margin));
+        if needed.is_none_or(|needed| needed > self.window) {
             return Err(BadTiming(format!(
                 "the liveness window ({:?}) must hold the margin ({:?}) and at least two \
                  heartbeat intervals ({:?})",
@@ -163,6 +166,7 @@ mod tests {
         );
     }
 
+    /// Proves: C3
     #[test]
     fn contradictions_are_refused() {
         let bad = |window, heartbeat, margin| {
@@ -174,8 +178,19 @@ mod tests {
         assert!(bad(1000, 0, 100).contains("heartbeat interval must be above zero"));
         assert!(bad(1000, 100, 9).contains("margin (9ms)"));
         assert!(bad(1000, 450, 101).contains("at least two"));
+        // As long as a variable may say, which is checked before anybody looks at the ranges.
+        let (short, endless) = (ms(100), Duration::MAX);
+        for [window, heartbeat, margin] in [
+            [endless, short, short],
+            [short, endless, short],
+            [short, short, endless],
+            [endless, endless, endless],
+        ] {
+            assert!(Timing { window, heartbeat, margin }.check(CLOCK_DRIFT_PPM_MAX).is_err());
+        }
     }
 
+    /// Proves: C3
     #[test]
     fn the_right_to_run_ends_a_margin_before_the_window() {
         let timing = Timing::default();

@@ -34,6 +34,12 @@ fn counter(number: u64) -> Result<u64, Unreadable> {
     if number < COUNTER_MAX { Ok(number) } else { Err(Unreadable::Counter(number)) }
 }
 
+/// The revision at which something was created. A life with the number 0 would be taken for alive where
+/// its key is absent, because absent keys were created at 0.
+fn incarnation(number: u64) -> Result<Incarnation, Unreadable> {
+    if number > 0 { Ok(Incarnation(number)) } else { Err(Unreadable::Incarnation) }
+}
+
 /// Why a value can't be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
@@ -47,6 +53,8 @@ pub(super) enum Unreadable {
     State(String),
     #[error("{0} is beyond all counting")]
     Counter(u64),
+    #[error("nobody's life has the number 0")]
+    Incarnation,
 }
 
 pub(super) fn decode(key: &Key, value: &[u8]) -> Result<Record, Unreadable> {
@@ -138,7 +146,7 @@ impl TryFrom<NodeJson<'_>> for NodeRecord {
             kinds: node.kinds.into_owned(),
             version: node.version.into_owned(),
         };
-        Ok(Self { incarnation: Incarnation(node.incarnation), state, profile })
+        Ok(Self { incarnation: incarnation(node.incarnation)?, state, profile })
     }
 }
 
@@ -187,7 +195,7 @@ impl TryFrom<LifeJson<'_>> for Life {
 
     fn try_from(life: LifeJson<'_>) -> Result<Self, Unreadable> {
         let node = NodeId::new(&*life.node)?;
-        Ok(Self { node, incarnation: Incarnation(life.incarnation) })
+        Ok(Self { node, incarnation: incarnation(life.incarnation)? })
     }
 }
 

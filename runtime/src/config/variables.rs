@@ -98,7 +98,10 @@ fn warn_of_unknown(ours: &[(String, String)]) {
 /// Reads all variables whose names begin with the prefix.
 pub(super) fn read(mut ours: Vec<(String, String)>, host: &str) -> Result<Config, ConfigError> {
     warn_of_unknown(&ours);
+    // `envy` would take other spellings, too.
+    ours.retain(|(name, _)| greenroom_settings::find(name).is_some());
     let mut reader = Reader::default();
+    reader.once_each(&mut ours);
     reader.secrets_of_files(&mut ours);
     let variables: Variables = envy::prefixed(greenroom_settings::PREFIX)
         .from_iter(ours)

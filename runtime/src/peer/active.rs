@@ -189,7 +189,10 @@ impl Line {
 }
 
 /// A page as it was told, unless it can't be right.
-fn page(request: &PageRequest<'_>, reply: ActiveKeysReply) -> Result<Page, &'static str> {
+pub(super) fn page(
+    request: &PageRequest<'_>,
+    reply: ActiveKeysReply,
+) -> Result<Page, &'static str> {
     let ActiveKeysReply { done, elsewhere, keys } = reply;
     let done = done as usize;
     if done > request.shards.len() {

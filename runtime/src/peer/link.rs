@@ -68,7 +68,7 @@ struct State {
 
 /// Why a link takes no more calls.
 #[derive(Clone, Debug)]
-enum Ended {
+pub(super) enum Ended {
     /// The peer answered all that it read, and reads no more.
     Goodbye,
     Unreachable(String),
@@ -123,6 +123,11 @@ impl Link {
             clock: Notify::new(),
             unread: Notify::new(),
         })
+    }
+
+    /// Calls that are not answered yet, and streams that are open.
+    pub(super) fn calls(&self) -> usize {
+        self.state.lock().calls.len()
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -290,7 +295,7 @@ impl Link {
     }
 
     /// Hands out the answers and items of a frame.
-    fn take(
+    pub(super) fn take(
         self: &Arc<Self>,
         frame: &Frame,
         parts: &mut Parts,
@@ -331,9 +336,12 @@ impl Link {
                     }
                 }
                 Ok(View::Other(Envelope { body: Some(Body::End(End { call, failure })) })) => {
-                    let inbox = state.calls.remove(call).and_then(Pending::inbox);
                     let failure = failure.map(wire::failure_from_wire);
-                    readers.extend(inbox.and_then(|inbox| inbox.end(failure)));
+                    match state.calls.remove(call).map(Pending::into_inbox) {
+                        Some(Ok(inbox)) => readers.extend(inbox.end(failure)),
+                        Some(Err(pending)) => answered.push((pending, never_begun(failure))),
+                        None => {}
+                    }
                 }
                 Ok(View::Other(Envelope { body: Some(Body::Goodbye(_)) })) => {
                     ended = Some(Ended::Goodbye);
@@ -408,6 +416,14 @@ impl Link {
             }));
         }
     }
+}
+
+/// What the caller is told of a stream that ended before it began.
+fn never_begun(failure: Option<Failure>) -> Answer {
+    failed(failure.unwrap_or_else(|| {
+        let message = "the owner ended a stream that it had not begun";
+        Failure::new(FailureCode::BadReply, message).that_may_have_run()
+    }))
 }
 
 impl State {

@@ -3,6 +3,7 @@
 pub(crate) mod active;
 mod answers;
 mod breaker;
+pub(crate) mod fuzzing;
 mod health;
 mod incoming;
 mod inspect;

@@ -57,11 +57,11 @@ impl Pending {
         }
     }
 
-    /// The stream has come to its end.
-    pub(super) fn inbox(self) -> Option<Arc<Inbox>> {
+    /// Where the items of its stream go, if that has begun.
+    pub(super) fn into_inbox(self) -> Result<Arc<Inbox>, Self> {
         match self.wait {
-            Wait::ForAnswer(_) => None,
-            Wait::ForItems(inbox) => Some(inbox),
+            Wait::ForAnswer(_) => Err(self),
+            Wait::ForItems(inbox) => Ok(inbox),
         }
     }
 
@@ -78,8 +78,10 @@ impl Fates for Calls {
     }
 }
 
+/// Several numbers would make the same key; only the one that it has is taken for it.
 fn key(call: u64) -> DefaultKey {
-    KeyData::from_ffi(call).into()
+    let key = KeyData::from_ffi(call);
+    if key.as_ffi() == call { key.into() } else { DefaultKey::null() }
 }
 
 impl Calls {
@@ -266,10 +268,13 @@ mod tests {
             assert!(calls.remove(call).is_some_and(|pending| pending.written));
             assert!(calls.remove(call).is_none() && !calls.write(call));
         }
-        // Whatever a peer answers to.
-        for call in [0, u64::MAX, 1 << 32, 77] {
-            assert!(calls.remove(call).is_none());
+        // Whatever a peer answers to, also if only some bits of it are those of a call that waits.
+        let (waits, _, _) = calls.insert(Instant::now());
+        for call in [0, u64::MAX, 1 << 32, 77, waits ^ 1 << 32, waits & 0xffff_ffff] {
+            assert!(calls.remove(call).is_none(), "{call:x}");
+            assert!(!calls.write(call) && calls.stream(call, 9).is_none(), "{call:x}");
         }
+        assert!(calls.remove(waits).is_some());
     }
 
     #[test]

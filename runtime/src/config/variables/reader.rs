@@ -1,5 +1,6 @@
 //! Reads single values, and gathers what is wrong with them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -28,6 +29,18 @@ impl Reader {
 
     pub(super) fn contradiction(&mut self, complaint: &str) {
         self.contradictions.push(complaint.to_owned());
+    }
+
+    /// Leaves one of each variable: an environment may hold a name twice, and so may a list.
+    pub(super) fn once_each(&mut self, variables: &mut Vec<(String, String)>) {
+        let mut names = BTreeSet::new();
+        variables.retain(|(name, _)| {
+            let is_first = names.insert(name.clone());
+            if !is_first {
+                self.complain(format!("{name} is set twice"));
+            }
+            is_first
+        });
     }
 
     /// Puts what the files of secrets hold in the place of their names, `GREENROOM_X_FILE` becoming

@@ -71,6 +71,15 @@ fn ranges_and_contradictions_are_refused() {
 }
 
 #[test]
+fn a_variable_counts_once_and_by_its_own_spelling_alone() {
+    let error = read(&[("GREENROOM_SHARDS", "64"), ("GREENROOM_SHARDS", "65")]).unwrap_err();
+    assert_eq!(error.complaints, ["GREENROOM_SHARDS is set twice"]);
+    let config = read(&[("GREENROOM_SHARDS", "64"), ("GREENROOM_Shards", "65")]).unwrap();
+    assert_eq!(config.shards, 64);
+    assert_eq!(read(&[("GREENROOM_Shards", "65")]).unwrap().shards, 8192);
+}
+
+#[test]
 fn rates_of_the_gateway_and_the_budget_of_retries_are_read_and_checked() {
     let config = read(&[
         ("GREENROOM_RETRY_PERCENT", "0"),
