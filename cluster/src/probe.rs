@@ -33,6 +33,7 @@ mod tests {
 
     use super::*;
 
+    /// Proves: C6
     #[tokio::test]
     async fn only_an_active_refusal_counts() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -105,6 +105,7 @@ mod tests {
         Clock::Boot.moment().after(Duration::from_secs(60))
     }
 
+    /// Proves: C20, P1
     #[test]
     fn a_life_has_no_right_before_its_first_acknowledged_heartbeat() {
         let right = RightToRun::default();
@@ -116,6 +117,7 @@ mod tests {
         assert!(right.remaining() > Duration::from_secs(50));
     }
 
+    /// Proves: C20
     #[test]
     fn an_answer_to_a_former_life_gives_no_right() {
         let right = RightToRun::default();
@@ -145,6 +147,7 @@ mod tests {
         assert!(!right.is_lost_to_silence());
     }
 
+    /// Proves: C1, P1
     #[test]
     fn a_late_refusal_of_a_former_life_ends_nothing() {
         let right = RightToRun::default();

@@ -148,6 +148,7 @@ fn deposit(address: &str, key: &str) -> (u16, Value) {
     post(address, &format!("bank.account/{key}/deposit"), &json!({"amount": 1}))
 }
 
+/// Proves: P3
 #[tokio::test(flavor = "multi_thread")]
 async fn three_processes_share_the_shards_and_survive_a_kill_and_a_graceful_stop() {
     let etcd = EtcdServer::start();

@@ -66,6 +66,7 @@ async fn logged(part: &str) {
     within(part, said).await;
 }
 
+/// Proves: P6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_are_logged_with_who_asked_and_without_the_token() {
     tracing::subscriber::set_global_default(Recorder).expect("nobody else records");

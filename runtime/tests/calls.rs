@@ -181,6 +181,7 @@ async fn the_actors_own_error_arrives_with_its_type() {
     assert_eq!(within("a call", clerk(&node, "till").take(7)).await, Ok(3));
 }
 
+/// Proves: P4
 #[tokio::test]
 async fn each_failure_says_whether_the_call_may_have_run() {
     let node = office().await;
@@ -250,6 +251,7 @@ async fn calls_in_a_turn_inherit_its_deadline() {
     assert!((1..=5000).contains(&remaining), "{remaining} ms");
 }
 
+/// Proves: P5
 #[tokio::test]
 async fn a_call_that_would_wait_for_itself_is_refused_at_once_and_names_the_cycle() {
     let node = office().await;

@@ -98,6 +98,7 @@ async fn order_deadline_and_chain_go_along_to_another_node() {
     assert!(refused.message.contains(&names), "{}", refused.message);
 }
 
+/// Proves: P3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_leaves_fails_no_call() {
     let Cluster { nodes, .. } = cluster(&["a", "b", "c"]).await;
@@ -116,6 +117,7 @@ async fn a_node_that_leaves_fails_no_call() {
     assert!(after.is_some_and(|after| after != before.activation), "{moving} has not moved");
 }
 
+/// Proves: P3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_joins_fails_no_call_and_takes_its_share_and_no_more() {
     let Cluster { store, nodes } = cluster(&["a", "b"]).await;
@@ -136,6 +138,7 @@ async fn a_node_that_joins_fails_no_call_and_takes_its_share_and_no_more() {
     assert_eq!(newcomer.status().targeted, moved.len());
 }
 
+/// Proves: P3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_fails_no_call() {
     let Cluster { store, mut nodes } = cluster(&["a", "b", "c"]).await;

@@ -41,6 +41,7 @@ async fn call_all(nodes: &[&Node]) {
     }
 }
 
+/// Proves: P4
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_fails_calls_honestly_and_its_actors_live_on_elsewhere() {
     let store = MemoryStore::new();
@@ -62,6 +63,7 @@ async fn a_crash_fails_calls_honestly_and_its_actors_live_on_elsewhere() {
     call_all(&[&b, &c]).await;
 }
 
+/// Proves: C5, P1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_cut_off_its_store_stops_before_another_takes_over_and_comes_back_as_a_new_one() {
     let store = MemoryStore::new();
@@ -91,6 +93,7 @@ async fn a_node_cut_off_its_store_stops_before_another_takes_over_and_comes_back
     call_all(&[&a, &b, &c]).await;
 }
 
+/// Proves: C8, C22
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_outage_of_the_store_fails_no_call() {
     let store = MemoryStore::new();
@@ -109,6 +112,7 @@ async fn a_short_outage_of_the_store_fails_no_call() {
     assert!(keys().iter().all(|key| report.ledger.activations(key) == 1), "an actor moved");
 }
 
+/// Proves: C22
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_outage_of_the_store_halts_the_cluster_and_kills_nobody() {
     let store = MemoryStore::new();
@@ -144,6 +148,7 @@ async fn a_long_outage_of_the_store_halts_the_cluster_and_kills_nobody() {
     assert_eq!([a.status().life, b.status().life], lives, "a node was taken for dead");
 }
 
+/// Proves: P4
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_under_way_when_its_node_crashes_may_have_run() {
     let store = MemoryStore::new();

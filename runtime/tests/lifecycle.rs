@@ -164,6 +164,7 @@ async fn an_activation_that_waits_for_itself_is_told_the_cycle() {
     assert!(message.contains("test.moth/narcissus -> test.moth/narcissus"), "{message}");
 }
 
+/// Proves: C24
 #[tokio::test]
 async fn a_panic_loses_the_activation_and_nothing_else() {
     let node = alone([moths()]).await;

@@ -36,6 +36,7 @@ fn hands() -> Kind {
     HandRef::served_by::<HandActor>().mailbox_len_max(2)
 }
 
+/// Proves: P4, P5
 #[tokio::test]
 async fn a_full_mailbox_refuses_at_once_what_surely_did_not_run() {
     let node = alone([hands()]).await;

@@ -64,6 +64,7 @@ async fn another_number_of_shards_is_refused_with_both_numbers() {
     assert!(within("a call", tally(&first).add()).await.is_ok());
 }
 
+/// Proves: C20
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_node_of_the_same_name_waits_for_the_first_to_leave() {
     let store = MemoryStore::new();
@@ -91,6 +92,7 @@ async fn a_second_node_of_the_same_name_waits_for_the_first_to_leave() {
     assert_eq!(within("a call", tally(&second).add()).await.map(|tick| tick.value), Ok(1));
 }
 
+/// Proves: C20
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_takes_over_from_its_own_former_life() {
     let store = MemoryStore::new();

@@ -89,6 +89,7 @@ fn count(stage: &str, node: &str) -> String {
     format!("greenroom_{stage}_duration_seconds_count{{node=\"{node}\"}}")
 }
 
+/// Proves: P6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_shard_that_moved_is_counted_exactly_once() {
     let store = MemoryStore::new();

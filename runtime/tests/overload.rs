@@ -157,6 +157,7 @@ async fn the_hint_of_a_full_mailbox_follows_from_how_long_its_turns_take() {
     }
 }
 
+/// Proves: P5
 #[tokio::test]
 async fn every_limit_hints_and_is_counted_by_its_name() {
     let mut bounded = config(&MemoryStore::new(), "counting", Pace::Calm);

@@ -139,6 +139,8 @@ async fn knock(node: &Node, key: impl AsRef<str>) -> u64 {
 }
 
 /// With activations and farewells that take their time, from many tasks on several threads.
+///
+/// Proves: P5
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn there_are_never_more_actors_than_allowed_and_no_call_fails_for_it() {
     const ROOM: usize = 24;

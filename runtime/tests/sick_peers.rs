@@ -296,6 +296,7 @@ async fn a_new_owner_may_take_a_moment_to_open_even_if_no_retry_may_be_paid_for(
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
+/// Proves: P3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn planned_moves_fail_no_call_even_if_no_retry_may_be_paid_for() {
     let store = MemoryStore::new();

@@ -41,6 +41,7 @@ async fn add(gateway: SocketAddr, key: &str) -> Option<String> {
     answer.lines().next().map(str::to_owned)
 }
 
+/// Proves: P3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_answers_every_request_that_it_took_before_its_node_stopped() {
     let [stopping, other] = pair().await;

@@ -147,6 +147,7 @@ fn good_request(call: u64, key: &str) -> Request {
     }
 }
 
+/// Proves: C24
 #[tokio::test]
 async fn bytes_that_are_no_http2_end_a_connection_and_no_more() {
     let node = node().await;
@@ -196,6 +197,7 @@ async fn a_hello_that_does_not_fit_is_refused_with_both_sides_of_it() {
     assert_eq!(node.active_actors(), 1, "only the one that showed the node's health");
 }
 
+/// Proves: C24
 #[tokio::test]
 async fn requests_with_bad_fields_are_answered_with_failures() {
     let node = node().await;
@@ -253,6 +255,7 @@ async fn what_no_caller_says_is_passed_over() {
     assert!(matches!(answer, response::Outcome::Ok(_)), "{answer:?}");
 }
 
+/// Proves: C24, P5
 #[tokio::test]
 async fn a_frame_beyond_the_limit_ends_its_link_and_no_more() {
     let node = node().await;
@@ -265,6 +268,7 @@ async fn a_frame_beyond_the_limit_ends_its_link_and_no_more() {
     assert_well(&node).await;
 }
 
+/// Proves: P5
 #[tokio::test]
 async fn payloads_in_pieces_are_put_together_and_bounded() {
     let node = node().await;
@@ -365,6 +369,7 @@ async fn a_stream_keeps_to_the_window_and_ends_when_it_is_given_up() {
     .await;
 }
 
+/// Proves: P5
 #[tokio::test]
 async fn one_peer_has_only_so_many_calls_under_way() {
     let node = node().await;

@@ -82,6 +82,7 @@ async fn a_gate_with_nobody_inside_is_given_at_once_whatever_the_deadline() {
     assert_eq!(Instant::now(), now);
 }
 
+/// Proves: C16
 #[tokio::test(start_paused = true)]
 async fn the_deadline_revokes_what_is_left() {
     let gates = opened();
@@ -250,6 +251,7 @@ async fn revoking_takes_the_gate_from_everybody() {
     assert_eq!(gates.enter(0).unwrap().epoch(), 3, "a revoked guard changes nothing");
 }
 
+/// Proves: C5
 #[tokio::test(start_paused = true)]
 async fn a_fenced_node_revokes_everything() {
     let gates = Gates::new(4);

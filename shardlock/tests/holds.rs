@@ -28,6 +28,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOLD_MAX: Duration = Duration::from_secs(10);
 const WARN_AFTER: Duration = Duration::from_secs(60);
 
+/// Proves: C16
 #[tokio::test(start_paused = true)]
 async fn a_guard_that_is_held_too_long_is_revoked_for_who_waits() {
     let gates = opened();

@@ -49,6 +49,7 @@ fn gates_are_independent_of_each_other() {
     assert_eq!(open(9, 0), gates.state(1));
 }
 
+/// Proves: C21
 #[test]
 fn another_epoch_is_refused_either_way() {
     let gates = Gates::new(1);
@@ -86,6 +87,7 @@ fn an_open_gate_does_not_open() {
     assert_eq!(open(5, 0), gates.state(0));
 }
 
+/// Proves: C21, P2
 #[test]
 fn an_epoch_may_come_again_but_no_older_one() {
     let gates = Gates::new(1);

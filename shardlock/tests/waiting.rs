@@ -176,6 +176,7 @@ async fn readers_that_wait_are_refused_when_the_gate_is_closed() {
     drop(guard);
 }
 
+/// Proves: C21
 #[tokio::test(start_paused = true)]
 async fn readers_that_wait_get_the_epoch_that_they_asked_for_or_none() {
     let gates = opened();
@@ -232,6 +233,8 @@ async fn who_is_inside_lets_others_in_beside_while_a_writer_waits() {
 
 /// C25: whoever goes away while it waits, or after it was given what it waited for and before it
 /// looked, leaves the gate as if it had not come.
+///
+/// Proves: C25
 #[tokio::test(start_paused = true)]
 async fn dropping_a_wait_leaves_no_trace_at_any_moment() {
     let gates = opened();
@@ -283,6 +286,7 @@ async fn dropping_a_wait_leaves_no_trace_at_any_moment() {
     assert_eq!(now, (0, 0, 0, 0));
 }
 
+/// Proves: P5
 #[tokio::test(start_paused = true)]
 async fn no_more_wait_than_the_table_allows() {
     let options = Options { waiting_max: 1, ..patient() };

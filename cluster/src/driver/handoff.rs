@@ -148,6 +148,7 @@ mod tests {
         (left, reported)
     }
 
+    /// Proves: C16, P1
     #[tokio::test(start_paused = true)]
     async fn a_gate_is_held_until_the_actors_are_gone() {
         assert_eq!(hand_over(None).await, (vec![0, 1, 2], vec![0, 1, 2]));

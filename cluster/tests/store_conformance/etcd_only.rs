@@ -42,6 +42,7 @@ async fn loss(watch: &mut dyn Watch) -> StoreError {
     soon(next_changes(watch)).await.expect_err("the watch should be lost")
 }
 
+/// Proves: C23
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_fails_requests_in_time_and_recovers() {
     let server = EtcdServer::start();
@@ -63,6 +64,7 @@ async fn a_server_that_hangs_fails_requests_in_time_and_recovers() {
     assert!(store.get("a").await.unwrap().1.is_some());
 }
 
+/// Proves: C12
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_on_a_server_that_hangs_is_lost_and_can_be_resumed() {
     let server = EtcdServer::start();
@@ -81,6 +83,7 @@ async fn a_watch_on_a_server_that_hangs_is_lost_and_can_be_resumed() {
     assert_eq!(soon(next_changes(&mut *watch)).await.unwrap().revision, missed);
 }
 
+/// Proves: C12
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_quiet_watch_shows_that_it_lives() {
     let server = EtcdServer::start();
@@ -134,6 +137,7 @@ async fn a_store_can_be_made_before_its_server_is_up() {
     write_again(&store, "a").await;
 }
 
+/// Proves: C8
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_member_fails_no_call_that_another_can_answer() {
     let server = EtcdServer::start();

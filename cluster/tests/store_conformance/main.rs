@@ -72,6 +72,7 @@ async fn the_store_in_memory_conforms() {
     run_all(Arc::new(store), Arc::new(compact)).await;
 }
 
+/// Proves: C11, C12, C19
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_store_in_etcd_conforms() {
     let server = Arc::new(EtcdServer::start());

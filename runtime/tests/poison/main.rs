@@ -142,6 +142,7 @@ async fn send_all(peers: SocketAddr, messages: Vec<Vec<u8>>) -> Result<(), Statu
     Err(Status::cancelled("the link ended"))
 }
 
+/// Proves: C24
 #[test]
 fn random_and_mutated_frames_end_their_link_at_worst() {
     let ended = AtomicUsize::new(0);
@@ -157,6 +158,7 @@ fn random_and_mutated_frames_end_their_link_at_worst() {
     assert!(ended > 50 && answered > 50, "{ended} links ended, {answered} went on");
 }
 
+/// Proves: C24
 #[test]
 fn random_arguments_over_http_are_answered_with_a_reason() {
     let methods = vec!["add", "note", "notes", "pass_on", "remaining"];
@@ -175,6 +177,7 @@ fn random_arguments_over_http_are_answered_with_a_reason() {
     });
 }
 
+/// Proves: C24
 #[test]
 fn random_bytes_for_http_end_their_connection_at_worst() {
     let target = prop_oneof![

@@ -15,6 +15,7 @@ fn look<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
+/// Proves: C25
 #[test]
 fn a_writer_who_goes_away_leaves_no_trace() {
     model(4, || {
@@ -34,6 +35,7 @@ fn a_writer_who_goes_away_leaves_no_trace() {
     });
 }
 
+/// Proves: C25
 #[test]
 fn a_writer_who_goes_away_lets_the_next_one_and_the_readers_in() {
     model(2, || {
@@ -50,6 +52,7 @@ fn a_writer_who_goes_away_lets_the_next_one_and_the_readers_in() {
     });
 }
 
+/// Proves: C25
 #[test]
 fn a_reader_who_goes_away_leaves_no_trace() {
     model(4, || {
@@ -79,6 +82,7 @@ fn a_reader_who_goes_away_leaves_no_trace() {
     });
 }
 
+/// Proves: C25
 #[test]
 fn a_reader_who_was_let_in_and_goes_away_lets_the_writer_in() {
     model(3, || {

@@ -16,6 +16,7 @@ fn reopen(stage: &Stage) {
     stage.gate.open(now, 2).unwrap();
 }
 
+/// Proves: C21
 #[test]
 fn a_permit_that_counts_carries_the_epoch_of_its_opening() {
     model(4, || {
@@ -39,6 +40,7 @@ fn a_permit_that_counts_carries_the_epoch_of_its_opening() {
     });
 }
 
+/// Proves: C21
 #[test]
 fn who_asks_for_an_epoch_gets_that_one_or_none() {
     model(4, || {
@@ -60,6 +62,7 @@ fn who_asks_for_an_epoch_gets_that_one_or_none() {
     });
 }
 
+/// Proves: P1
 #[test]
 fn a_gate_that_is_drained_and_reopened_lets_nobody_in_beside_who_came_before() {
     model(3, || {

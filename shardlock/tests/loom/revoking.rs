@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::{Claim, GateState, Stage, Writing, desk::Forced, model, writes_once};
 
+/// Proves: C16
 #[test]
 fn a_permit_is_given_back_or_taken_away_but_not_both() {
     model(4, || {
@@ -32,6 +33,7 @@ fn a_permit_is_given_back_or_taken_away_but_not_both() {
     });
 }
 
+/// Proves: C16
 #[test]
 fn a_deadline_and_the_last_reader_agree_on_who_was_in_the_way() {
     model(4, || {

@@ -72,6 +72,7 @@ fn two_writers_and_a_reader_who_waits_all_get_their_turn() {
     });
 }
 
+/// Proves: P1
 #[test]
 fn a_closed_gate_drains_and_lets_nobody_in() {
     model(3, || {

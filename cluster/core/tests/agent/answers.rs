@@ -5,6 +5,7 @@ use greenroom_core::{Epoch, Event, Notice, Outcome};
 
 use crate::support::{Bench, SHARD, name, writes};
 
+/// Proves: C13, C14
 #[test]
 fn a_resignation_that_was_lost_is_tried_again() {
     let mut bench = Bench::new();
@@ -34,6 +35,7 @@ fn an_election_that_is_won_while_draining_is_given_up() {
     assert!(!bench.agent.leads());
 }
 
+/// Proves: C12, C19
 #[test]
 fn a_shard_that_comes_back_before_its_release_is_answered_is_claimed_again() {
     let mut bench = Bench::new();
@@ -58,6 +60,8 @@ fn a_shard_that_comes_back_before_its_release_is_answered_is_claimed_again() {
 
 /// A release whose answer was lost may still be applied; a node that is told meanwhile to take
 /// shards again must not serve on the record of before.
+///
+/// Proves: C13, C16, C21, P2
 #[test]
 fn a_gate_stays_shut_while_a_release_of_before_may_still_be_applied() {
     let mut bench = Bench::new();
@@ -88,6 +92,7 @@ fn a_gate_stays_shut_while_a_release_of_before_may_still_be_applied() {
     assert_eq!(bench.agent.view().shard(SHARD).record.epoch, Epoch(2), "as a new owner");
 }
 
+/// Proves: C13
 #[test]
 fn what_became_of_a_write_without_an_answer_is_read_and_not_found_out_by_a_conflict() {
     let mut bench = Bench::new();
@@ -102,6 +107,7 @@ fn what_became_of_a_write_without_an_answer_is_read_and_not_found_out_by_a_confl
     assert_eq!(conflict, None);
 }
 
+/// Proves: C19
 #[test]
 fn a_shard_is_let_be_while_a_write_of_it_is_under_way() {
     let mut bench = Bench::new();
@@ -111,6 +117,7 @@ fn a_shard_is_let_be_while_a_write_of_it_is_under_way() {
     assert!(sent.is_empty(), "the answer to the first will tell: {sent:?}");
 }
 
+/// Proves: C11
 #[test]
 fn a_list_tells_also_what_is_gone() {
     let mut bench = Bench::new();
@@ -144,6 +151,7 @@ fn a_refusal_that_teaches_nothing_is_not_repeated_at_once() {
     assert!((1..20).contains(&tried), "{tried} candidatures in a second");
 }
 
+/// Proves: C1, P1
 #[test]
 fn nobody_is_buried_before_the_window_that_he_counts_on() {
     let mut bench = Bench::new();

@@ -18,6 +18,7 @@ fn lose_the_first_write(key: &Key, begin: impl FnOnce(&mut Bench)) -> Bench {
     bench
 }
 
+/// Proves: C13
 #[test]
 fn a_first_node_joins_although_its_first_writes_were_lost() {
     for key in [Key::Meta, Key::Groups, Key::Heartbeat(name("a")), Key::Leader] {
@@ -42,6 +43,7 @@ fn a_founding_that_fails_is_not_tried_again_at_once() {
     assert_eq!(bench.agent.serving().count(), 1, "but tried again");
 }
 
+/// Proves: C13
 #[test]
 fn a_hold_is_written_although_its_first_write_was_lost() {
     let mut bench = Bench::new();

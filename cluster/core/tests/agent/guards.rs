@@ -5,6 +5,7 @@ use greenroom_core::{Epoch, Event, Order, OrderId, Outcome, Refusal, Term};
 
 use crate::support::{Bench, SHARD, name, writes};
 
+/// Proves: C10, P1
 #[test]
 fn a_shard_is_not_taken_from_an_owner_whose_life_is_not_known_yet() {
     let mut bench = Bench::new();
@@ -23,6 +24,7 @@ fn a_shard_is_not_taken_from_an_owner_whose_life_is_not_known_yet() {
     assert_eq!(bench.agent.serving().count(), 0, "its owner lives");
 }
 
+/// Proves: C14
 #[test]
 fn targets_of_a_leader_that_was_replaced_meanwhile_are_refused() {
     let mut bench = Bench::new();
@@ -37,6 +39,7 @@ fn targets_of_a_leader_that_was_replaced_meanwhile_are_refused() {
     assert!(matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");
 }
 
+/// Proves: C10, P1
 #[test]
 fn a_burial_is_refused_when_its_node_has_beaten_meanwhile() {
     let mut bench = Bench::new();
@@ -57,6 +60,7 @@ fn a_burial_is_refused_when_its_node_has_beaten_meanwhile() {
     assert!(matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");
 }
 
+/// Proves: C6
 #[test]
 fn a_refused_port_tells_nothing_while_the_heartbeat_is_not_overdue() {
     let mut bench = Bench::new();
@@ -77,6 +81,8 @@ fn a_refused_port_tells_nothing_while_the_heartbeat_is_not_overdue() {
 
 /// A store that is away for longer than the window, while the watch stays: the own beat comes back
 /// first, and tells nothing about the others.
+///
+/// Proves: C22
 #[test]
 fn nobody_is_buried_because_the_store_was_away() {
     let mut bench = Bench::new();
@@ -94,6 +100,8 @@ fn nobody_is_buried_because_the_store_was_away() {
 }
 
 /// The record of a dead node may be read before its heartbeat is known to be gone.
+///
+/// Proves: C19
 #[test]
 fn a_shard_is_claimed_whichever_half_of_a_death_is_seen_first() {
     let mut bench = Bench::new();
@@ -155,4 +163,31 @@ fn a_move_whose_shard_is_pinned_elsewhere_meanwhile_is_given_up() {
     assert!(sent.is_empty(), "it is sent away from its pin: {sent:?}");
     let pinned = Refusal::Pinned { shard: SHARD, to: name("a") };
     assert_eq!(bench.answers, [(id, Err(pinned))]);
+}
+
+/// Proves: C4
+#[test]
+fn a_wall_clock_that_jumps_changes_nothing_but_what_people_read() {
+    const YEAR_MS: i64 = 365 * 24 * 3600 * 1000;
+    let run = |jump_ms: i64| {
+        let mut bench = Bench::new();
+        bench.led_by("b");
+        bench.snapshot();
+        bench.pass(3000, |_| false);
+        bench.wall_off_ms = jump_ms;
+        // The other falls silent, is buried, and followed as leader and as owner.
+        bench.pass(20_000, |_| false);
+        let mut held = bench.store.held;
+        for held in held.values_mut() {
+            if let Record::Shard(shard) = &mut held.record {
+                shard.since_ms = 0;
+            }
+        }
+        (held, bench.notices, bench.agent.leads())
+    };
+    let usual = run(0);
+    assert!(usual.2, "the wall clock had nothing to decide: {usual:?}");
+    for jump_ms in [-YEAR_MS, -5000, 5000, YEAR_MS] {
+        assert_eq!(run(jump_ms), usual, "a jump of {jump_ms} ms");
+    }
 }

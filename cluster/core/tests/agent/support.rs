@@ -20,6 +20,8 @@ pub(crate) struct Bench {
     pub(crate) agent: Agent,
     pub(crate) store: Store,
     pub(crate) now_ms: u64,
+    /// By how much the wall clock is off.
+    pub(crate) wall_off_ms: i64,
     /// What became of orders.
     pub(crate) answers: Vec<(OrderId, Result<(), Refusal>)>,
     /// What it told.
@@ -79,6 +81,7 @@ impl Bench {
             agent,
             store: Store::default(),
             now_ms: 1000,
+            wall_off_ms: 0,
             answers: Vec::new(),
             notices: Vec::new(),
         }
@@ -108,7 +111,8 @@ impl Bench {
             }
             let event = events.remove(0);
             let moment = Moment(self.now_ms * 1_000_000);
-            for effect in self.agent.step(Now { moment, wall_ms: self.now_ms }, event) {
+            let wall_ms = self.now_ms.saturating_add_signed(self.wall_off_ms);
+            for effect in self.agent.step(Now { moment, wall_ms }, event) {
                 match effect {
                     Effect::Commit { request, transaction, .. } if hold(&transaction) => {
                         held.push((request, transaction));

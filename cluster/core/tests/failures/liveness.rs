@@ -6,6 +6,7 @@ use crate::world::{MS, SECOND, Shape, World};
 
 const WINDOW: u64 = TIMING.window.as_micros() as u64;
 
+/// Proves: C1, P1
 #[test]
 fn c01_a_pause_within_the_right_costs_nothing_and_one_past_expiry_only_the_shards() {
     for (permille, survives) in [(500, true), (1100, false), (3000, false)] {
@@ -24,6 +25,7 @@ fn c01_a_pause_within_the_right_costs_nothing_and_one_past_expiry_only_the_shard
     }
 }
 
+/// Proves: C3, P1
 #[test]
 fn c03_clocks_that_drift_within_the_margin_never_let_two_serve() {
     // The worst pair: one clock runs fast, that of the one cut off runs slow.
@@ -41,6 +43,7 @@ fn c03_clocks_that_drift_within_the_margin_never_let_two_serve() {
     }
 }
 
+/// Proves: C10, C12
 #[test]
 fn c10_a_live_node_is_not_taken_for_dead_because_an_observer_lost_its_watch() {
     let mut world = at_rest(4, 3);
@@ -53,6 +56,7 @@ fn c10_a_live_node_is_not_taken_for_dead_because_an_observer_lost_its_watch() {
     assert_eq!(world.counts.deaths_by_silence, 0, "its read before the burial shows the beats");
 }
 
+/// Proves: C17
 #[test]
 fn c17_an_agent_that_hangs_keeps_its_life_for_five_windows_and_no_longer() {
     let mut world = at_rest(5, 3);
@@ -68,6 +72,7 @@ fn c17_an_agent_that_hangs_keeps_its_life_for_five_windows_and_no_longer() {
     assert!(elsewhere.is_some(), "a process that hangs must not hold its shards for ever");
 }
 
+/// Proves: C17
 #[test]
 fn c17_a_heart_that_is_late_within_the_right_costs_nothing() {
     let mut world = at_rest(6, 3);
@@ -78,6 +83,7 @@ fn c17_a_heart_that_is_late_within_the_right_costs_nothing() {
     assert_eq!(world.counts.deaths_by_silence + world.counts.deaths_by_crash, 0);
 }
 
+/// Proves: C20
 #[test]
 fn c20_a_restart_under_the_same_name_is_another_life_and_takes_over_fast() {
     for seed in 1..=10 {
@@ -98,6 +104,7 @@ fn c20_a_restart_under_the_same_name_is_another_life_and_takes_over_fast() {
     }
 }
 
+/// Proves: C20
 #[test]
 fn c20_the_last_node_takes_over_from_its_own_former_life() {
     let mut world = at_rest(7, 1);
@@ -108,6 +115,7 @@ fn c20_the_last_node_takes_over_from_its_own_former_life() {
     assert!(run_until(&mut world, 10 * SECOND, |world| unowned(world) == 0).is_some());
 }
 
+/// Proves: P3
 #[test]
 fn a_node_that_leaves_hands_everything_over_first() {
     let mut world = at_rest(8, 3);

@@ -10,6 +10,7 @@ use crate::world::{MS, SECOND, World};
 const WINDOW: u64 = TIMING.window.as_micros() as u64;
 const TIMEOUT: u64 = MIGRATION_TIMEOUT.as_micros() as u64;
 
+/// Proves: C14
 #[test]
 fn c14_a_leader_that_wakes_up_has_no_effect_under_the_next_one() {
     for seed in 1..=10 {
@@ -30,6 +31,7 @@ fn c14_a_leader_that_wakes_up_has_no_effect_under_the_next_one() {
     }
 }
 
+/// Proves: C15
 #[test]
 fn c15_a_shard_whose_target_dies_goes_on_to_another() {
     for seed in 1..=10 {
@@ -47,6 +49,7 @@ fn c15_a_shard_whose_target_dies_goes_on_to_another() {
     }
 }
 
+/// Proves: C15
 #[test]
 fn c15_a_node_that_never_claims_keeps_no_shard_for_longer_than_the_timeout() {
     for seed in 1..=20 {
@@ -64,6 +67,7 @@ fn c15_a_node_that_never_claims_keeps_no_shard_for_longer_than_the_timeout() {
     }
 }
 
+/// Proves: C15
 #[test]
 fn c15_a_shard_pinned_to_a_node_that_never_claims_is_served_elsewhere_meanwhile() {
     let mut world = at_rest(9, 3);
@@ -78,6 +82,7 @@ fn c15_a_shard_pinned_to_a_node_that_never_claims_is_served_elsewhere_meanwhile(
     assert!(whole.is_some(), "{} shards wait for the node of their pin", unowned(&world));
 }
 
+/// Proves: C19
 #[test]
 fn c19_a_release_and_a_pin_that_race_with_the_leader_leave_whole_records() {
     for seed in 1..=10 {
@@ -112,6 +117,7 @@ fn owned_by(world: &World, node: usize) -> Vec<ShardId> {
     world.shape.all_shards().filter(owns).collect()
 }
 
+/// Proves: C18
 #[test]
 fn c18_a_failover_takes_few_transactions_and_no_shard_moves_that_need_not() {
     let mut world = at_rest(3, 4);

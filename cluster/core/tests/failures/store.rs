@@ -9,6 +9,7 @@ use crate::world::{MS, SECOND, Shape, World};
 
 const WINDOW: u64 = TIMING.window.as_micros() as u64;
 
+/// Proves: C5, P1
 #[test]
 fn c05_who_is_cut_off_the_store_stops_before_another_takes_over() {
     let mut world = at_rest(1, 3);
@@ -21,6 +22,7 @@ fn c05_who_is_cut_off_the_store_stops_before_another_takes_over() {
     assert!(others.is_some_and(|later| later > 0), "others came later: {others:?}");
 }
 
+/// Proves: C12
 #[test]
 fn c12_news_that_the_watch_lost_is_found_by_the_next_list() {
     let mut world = at_rest(2, 3);
@@ -37,6 +39,7 @@ fn c12_news_that_the_watch_lost_is_found_by_the_next_list() {
     assert!(knows.is_some(), "it serves its part and knows who is gone");
 }
 
+/// Proves: C13
 #[test]
 fn c13_a_lost_reply_is_resolved_by_the_record() {
     // Every reply to one node is lost for a while: what it did stands, and it finds that out.
@@ -48,6 +51,7 @@ fn c13_a_lost_reply_is_resolved_by_the_record() {
     assert!(run_until(&mut world, 30 * SECOND, |world| unowned(world) == 0).is_some());
 }
 
+/// Proves: C8, C22
 #[test]
 fn c22_a_store_that_is_away_briefly_fences_nobody_and_longer_buries_nobody() {
     let spans = [(WINDOW / 2, false), (5 * WINDOW, true)];
@@ -68,6 +72,7 @@ fn c22_a_store_that_is_away_briefly_fences_nobody_and_longer_buries_nobody() {
     }
 }
 
+/// Proves: C24
 #[test]
 fn an_unreadable_record_holds_no_other_shard_back() {
     let mut world = at_rest(5, 3);

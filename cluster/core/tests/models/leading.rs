@@ -485,11 +485,13 @@ fn right() -> Protocol {
     Protocol { lives_max, revisions_max, broken: None }
 }
 
+/// Proves: C14, P1
 #[test]
 fn no_old_order_is_obeyed_and_no_shard_is_taken_whatever_is_late_or_lost() {
     holds(right(), "leader terms and migration");
 }
 
+/// Proves: C13, C14, C19, C20
 #[test]
 fn each_broken_protocol_is_refuted() {
     for (broken, promise) in [

@@ -522,11 +522,13 @@ fn right() -> Protocol {
     }
 }
 
+/// Proves: C1, C10, C13, C19, P1
 #[test]
 fn at_most_one_runs_whatever_pauses_is_late_or_lost() {
     holds(right(), "liveness and claim");
 }
 
+/// Proves: C2, P2
 #[test]
 fn no_write_under_an_older_epoch_whatever_pauses_is_late_or_lost() {
     let few = Protocol { window: 2, lives_max: 2, epochs_max: 2, ..right() };
@@ -542,6 +544,7 @@ fn at_most_one_runs_with_both_mortal() {
     }
 }
 
+/// Proves: C3
 #[test]
 fn a_margin_of_nothing_is_refuted_by_a_slow_clock_and_only_by_that() {
     is_refuted(Protocol { margin: 0, ..right() }, "no margin", ONE_ACTIVATION);
@@ -549,6 +552,7 @@ fn a_margin_of_nothing_is_refuted_by_a_slow_clock_and_only_by_that() {
     holds(alike, "liveness and claim, with no margin and clocks alike");
 }
 
+/// Proves: C1, C2, C7, C10, C13, C19, C21
 #[test]
 fn each_broken_protocol_is_refuted() {
     for (broken, promise) in [

@@ -48,6 +48,8 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 256, ..ProptestConfig::default() })]
 
     /// Beyond what was under way already; a shard whose destination is lost is sent on at once.
+    ///
+    /// Proves: C18, P5
     #[test]
     fn caps_are_never_exceeded(mut cluster in any_cluster(), policy in any_policy(), stable: bool) {
         let before = cluster.clone();

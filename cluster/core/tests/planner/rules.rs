@@ -200,6 +200,7 @@ fn an_index_past_the_members_is_a_dead_node() {
     assert_eq!(reasons, [MoveReason::Orphan, MoveReason::Recall]);
 }
 
+/// Proves: P6
 #[test]
 fn reasons_read_as_prose() {
     let idle = |idle: Idle| idle.to_string();

@@ -1,4 +1,6 @@
 //! After the faults: the cluster must be whole, even, and as its operators want it.
+//!
+//! Proves: C15
 
 use std::collections::BTreeMap;
 

@@ -15,6 +15,7 @@ use crate::shard::SHARDS;
 use crate::stage::{PATIENCE, Setup, Stage};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
+    // Proves: C11
     vec![scenario(
         "etcd compacted while a watch is cut",
         "a fourth node joins while a node is cut off etcd, and what that node missed is compacted",

@@ -30,6 +30,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             || Setup::nodes(3),
             |stage| Box::pin(kill_leader(stage)),
         ),
+        // Proves: C20
         scenario(
             "kill -9 and instant restart",
             "a killed node starts again at once on the same port and under the same name",

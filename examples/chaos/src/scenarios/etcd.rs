@@ -32,18 +32,21 @@ fn three_members() -> Setup {
 pub(super) fn scenarios(long: bool) -> Vec<Scenario> {
     let kills = if long { 40 } else { 4 };
     vec![
+        // Proves: C8, C10
         scenario(
             "etcd: leader paused for D + 2 s",
             "the leader of three members is stopped (SIGSTOP) and goes on as a follower",
             three_members,
             |stage| Box::pin(pause_leader(stage)),
         ),
+        // Proves: C8
         scenario(
             "etcd: leader killed every 15 s",
             "each leader of three members is killed and comes back six seconds later",
             three_members,
             move |stage| Box::pin(kill_leaders(stage, kills)),
         ),
+        // Proves: C9
         scenario(
             "etcd: leader killed with a node",
             "a node and the leader of three members are killed at the same time",
@@ -56,12 +59,14 @@ pub(super) fn scenarios(long: bool) -> Vec<Scenario> {
             || Setup::nodes(3),
             |stage| Box::pin(restart(stage)),
         ),
+        // Proves: C22
         scenario(
             "etcd: all stopped for 4 s",
             "all three members are stopped (SIGSTOP) and go on",
             three_members,
             |stage| Box::pin(short_outage(stage)),
         ),
+        // Proves: C22, P4
         scenario(
             "etcd: all killed for 60 s",
             "all three members are killed and start again a minute later",

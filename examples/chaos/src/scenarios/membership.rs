@@ -10,24 +10,28 @@ use crate::stage::{Setup, Stage};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
+        // Proves: P3
         scenario(
             "join",
             "a fourth node joins three",
             || Setup::nodes(3),
             |stage| Box::pin(join(stage)),
         ),
+        // Proves: P3
         scenario(
             "leave",
             "one of three nodes gets SIGTERM",
             || Setup::nodes(3),
             |stage| Box::pin(leave(stage)),
         ),
+        // Proves: P3
         scenario(
             "leave: the leader",
             "the leader of three nodes gets SIGTERM",
             || Setup::nodes(3),
             |stage| Box::pin(leader_leaves(stage)),
         ),
+        // Proves: P3
         scenario(
             "rolling restart",
             "each of three nodes gets SIGTERM and starts again under its name",

@@ -25,18 +25,21 @@ const UNNOTICED: Duration = Duration::from_millis(500);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
+        // Proves: C15
         scenario(
             "kill the source of a migration",
             "shards move from three nodes to a fourth; one that gives is killed",
             || Setup::nodes(3),
             |stage| Box::pin(kill_source(stage)),
         ),
+        // Proves: C15
         scenario(
             "kill the target of a migration",
             "shards move from three nodes to a fourth, which is killed",
             || Setup::nodes(3),
             |stage| Box::pin(kill_target(stage)),
         ),
+        // Proves: C15
         scenario(
             "kill the target, and the next one",
             "a leaving node's shards move to a node that is killed, then to one that is killed too",

@@ -26,24 +26,28 @@ fn etcd_proxies() -> Setup {
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
+        // Proves: C5, P1
         scenario(
             "cut off etcd, not off peers",
             "no byte passes between a node and etcd until its shards are served elsewhere",
             etcd_proxies,
             |stage| Box::pin(cut_off_etcd(stage, Mode::BlackHole)),
         ),
+        // Proves: C7
         scenario(
             "cut off etcd one way",
             "what a node sends to etcd is held; what etcd sends arrives",
             etcd_proxies,
             |stage| Box::pin(cut_off_etcd(stage, Mode::HoldRequests)),
         ),
+        // Proves: C13
         scenario(
             "etcd's replies swallowed",
             "what a node sends to etcd arrives; every reply is lost, for 3 D",
             etcd_proxies,
             |stage| Box::pin(swallowed_replies(stage)),
         ),
+        // Proves: C7
         scenario(
             "etcd connections reset over and over",
             "all connections of a node to etcd are reset every 300 ms",
@@ -56,6 +60,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             etcd_proxies,
             |stage| Box::pin(late(stage)),
         ),
+        // Proves: C6
         scenario(
             "cut off peers, not off etcd",
             "no byte passes between a node and its callers for D + 2 s",

@@ -18,12 +18,14 @@ const HEARD_LATE: Duration = Duration::from_millis(100);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
+        // Proves: C1
         scenario(
             "pause a node for 0.5 D",
             "SIGSTOP, SIGCONT after half the liveness window: calls are late, and that is all",
             || Setup::nodes(3),
             |stage| Box::pin(short_pause(stage)),
         ),
+        // Proves: C1, P1
         scenario(
             "pause a node for 1.1 D",
             "SIGSTOP, SIGCONT after the node was declared dead: nothing queued may be answered",
@@ -35,6 +37,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 })
             },
         ),
+        // Proves: C1, P1
         scenario(
             "pause a node for 3 D",
             "the same, for three times the liveness window",
@@ -46,6 +49,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 })
             },
         ),
+        // Proves: C14
         scenario(
             "pause the leader for 1.1 D",
             "the same with the leader: another must win, and the old term have no effect",

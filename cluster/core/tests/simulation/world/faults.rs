@@ -12,25 +12,36 @@ use super::{Happening, MS, SECOND, World};
 /// A kind of fault that a run may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
+    /// Proves: C20
     Crash,
+    /// Proves: C1
     Pause,
+    /// Proves: C17
     Hang,
+    /// Proves: C17
     HeartLate,
+    /// Proves: C5
     Cut,
     AgentCut,
     HeartCut,
     Leave,
     Drain,
+    /// Proves: C12
     WatchStall,
     Unable,
     Garble,
+    /// Proves: C3
     ClockRate,
     /// From here on: faults of the cluster.
+    /// Proves: C22
     StoreAway,
     StoreLeader,
+    /// Proves: C11
     Compaction,
     Split,
+    /// Proves: C7
     OneWay,
+    /// Proves: C7
     Swizzle,
     Cascade,
     Rolling,

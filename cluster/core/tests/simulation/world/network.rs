@@ -1,4 +1,6 @@
 //! What lies between the nodes and the store, and between the nodes.
+//!
+//! Proves: C13
 
 use greenroom_core::record::{Entry, Key, Record, Transaction, Write};
 use greenroom_core::{Event, Incarnation, Life, Moment, Outcome, RequestId, Term};

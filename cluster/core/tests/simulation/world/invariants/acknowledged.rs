@@ -1,5 +1,7 @@
 //! Nothing is acknowledged without the right to run, and what was acknowledged is never lost: who
 //! calls later sees it.
+//!
+//! Proves: P1
 
 use greenroom_core::{Epoch, ShardId};
 

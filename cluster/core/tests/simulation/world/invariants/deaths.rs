@@ -1,5 +1,7 @@
 //! A life is declared dead by others only when its right to run is over, and found crashed only
 //! when its process is not there.
+//!
+//! Proves: C6, C10
 
 use greenroom_core::Life;
 use greenroom_core::record::{Key, Transaction, Write};

@@ -1,6 +1,8 @@
 //! Epochs only grow, by one with each owner, and a shard is taken from nobody who is alive and
 //! given to nobody who is dead; nobody but
 //! who leads writes targets.
+//!
+//! Proves: C14, C19, C20, P2
 
 use greenroom_core::NodeId;
 use greenroom_core::record::{Key, Record, ShardRecord, Write};

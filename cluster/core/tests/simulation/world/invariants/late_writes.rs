@@ -1,5 +1,7 @@
 //! No durable write happens under an older epoch than one that has been shown, and no epoch is ever
 //! shown by two lives: whatever the clocks do.
+//!
+//! Proves: C2, C21, P2
 
 use std::collections::btree_map::Entry;
 

@@ -1,5 +1,7 @@
 //! A leader never sends more shards off than the caps allow, as far as it can see, and none for
 //! balance while an operator holds that.
+//!
+//! Proves: P5
 
 use std::collections::BTreeMap;
 

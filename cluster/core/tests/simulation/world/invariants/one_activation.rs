@@ -1,4 +1,6 @@
 //! At most one node passes the ownership check of a shard, and epochs only grow.
+//!
+//! Proves: P1
 
 use greenroom_core::ShardId;
 

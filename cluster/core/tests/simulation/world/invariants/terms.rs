@@ -1,4 +1,6 @@
 //! No order of an older term is obeyed: a target that is written was decided in the present term.
+//!
+//! Proves: C14
 
 use greenroom_core::record::{Key, Record, Transaction, Write};
 use greenroom_core::{ShardId, Term};
