@@ -1,6 +1,6 @@
 //! What it decides on is refused when the world has changed meanwhile.
 
-use greenroom_core::record::{Key, LeaderRecord, NodeState, Record, ShardRecord};
+use greenroom_core::record::{HeartbeatRecord, Key, LeaderRecord, NodeState, Record, ShardRecord};
 use greenroom_core::{Epoch, Event, Order, OrderId, Outcome, Refusal, Term};
 
 use crate::support::{Bench, SHARD, name, writes};
@@ -189,5 +189,29 @@ fn a_wall_clock_that_jumps_changes_nothing_but_what_people_read() {
     assert!(usual.2, "the wall clock had nothing to decide: {usual:?}");
     for jump_ms in [-YEAR_MS, -5000, 5000, YEAR_MS] {
         assert_eq!(run(jump_ms), usual, "a jump of {jump_ms} ms");
+    }
+}
+
+/// The guard of the burial would refuse it; the read before it keeps it from being sent.
+///
+/// Proves: C10, C12
+#[test]
+fn a_node_that_beats_is_not_buried_because_the_watch_is_silent() {
+    let mut bench = Bench::new();
+    bench.snapshot();
+    assert!(bench.agent.leads());
+    let (life, entries) = bench.join("b");
+    bench.tell(Event::Changes { entries }, |_| false);
+    let key = Key::Heartbeat(name("b"));
+    for sequence in 1..=20 {
+        let beat = HeartbeatRecord {
+            incarnation: Some(life.incarnation),
+            sequence,
+            nonce: 0,
+            window_ms: 6000,
+            interval_ms: 1000,
+        };
+        bench.put("b", &key, Record::Heartbeat(beat));
+        assert_eq!(bench.pass(1000, writes(&key)), 0, "a burial was sent");
     }
 }
