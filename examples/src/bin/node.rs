@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use greenroom::{Node, NodeError, logging};
+use greenroom::{Node, NodeError, interceptors, logging};
 use greenroom_examples::bank::{AccountActor, AccountRef};
 use greenroom_examples::flights::{AirportActor, AirportRef, RouteActor, RouteRef};
 
@@ -29,6 +29,8 @@ async fn run() -> Result<(), NodeError> {
         .host(AccountRef::served_by::<AccountActor>())
         .host(AirportRef::served_by::<AirportActor>())
         .host(RouteRef::served_by::<RouteActor>())
+        // Calls on /metrics, and so on the dashboard.
+        .intercept(interceptors::Metrics::new())
         .run()
         .await
 }

@@ -8,6 +8,7 @@ use greenroom_k8s::workload::{Pod, Workload};
 use serde_json::Value;
 
 /// All overlays.
+#[allow(dead_code)]
 pub(crate) const OVERLAYS: &[&str] = &["dev", "production"];
 
 /// The folder with the manifests.
@@ -16,6 +17,7 @@ pub(crate) fn folder() -> &'static Path {
 }
 
 /// Where an overlay stands.
+#[allow(dead_code)]
 pub(crate) fn overlay(name: &str) -> PathBuf {
     folder().join("overlays").join(name)
 }
