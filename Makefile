@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui-test check fix bench chaos sim wire models mutants fuzz roll setup
+.PHONY: help demo test ui-test check fix bench chaos sim wire models mutants fuzz roll image setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,10 @@ roll: ## roll the nodes of k8s/ as local processes under load; ARGS="..." passes
 	@scripts/setup test
 	cargo build --release -p greenroom-examples -p greenroom-k8s
 	cargo run --release -p greenroom-k8s --bin roll -- $(ARGS)
+
+image: ## do what the builder of the Dockerfile does, without an engine, and look at the outcome
+	@scripts/setup build
+	cargo test -p greenroom-k8s --test image -- --ignored --nocapture
 
 setup: ## install what building and testing need (Debian, Ubuntu)
 	@scripts/setup test
