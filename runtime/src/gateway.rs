@@ -8,6 +8,7 @@
 //! metrics of the process in Prometheus' text format.
 
 mod context;
+mod door;
 mod limits;
 mod streamed;
 
@@ -37,6 +38,8 @@ use crate::overload::Refusals;
 use crate::payload::{Arguments, Encoding, Outcome};
 use crate::router::{Method, Package, Persistence, Request, Router};
 
+use door::send_away;
+pub(crate) use door::{Client, Door, Visitors};
 use limits::{Doorkeeper, Place, limit};
 pub use limits::{GatewayLimits, Rate};
 
@@ -74,6 +77,7 @@ pub(crate) fn routes(
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_verb)
         .layer(DefaultBodyLimit::max(body_bytes_max))
+        .layer(from_fn_with_state(health.clone(), send_away))
         .with_state(Gateway { router, health, serving })
 }
 

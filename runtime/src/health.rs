@@ -58,6 +58,11 @@ impl Health {
         (!hung.is_empty()).then(|| NotLive { code: "hung", message: hung.join("; ") })
     }
 
+    /// Whether the node gives its shards away, or has left.
+    pub(crate) fn is_leaving(&self) -> bool {
+        matches!(self.cluster.status().phase, StatusPhase::Draining | StatusPhase::Stopped(_))
+    }
+
     pub(crate) fn readiness(&self) -> Readiness {
         let status = self.cluster.status();
         let mut reasons = why_not_ready(&status, self.cluster.right().holds());

@@ -17,13 +17,14 @@ use greenroom_core::{GroupIndex, NodeId, ShardId, ShardLoad, View};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub use builder::{NodeBuilder, NodeError};
 
 use crate::call::{ActorRef, Address};
 use crate::config::{Config, ConfigError};
 use crate::failure::Failure;
+use crate::gateway::Visitors;
 use crate::intercept::Interceptors;
 use crate::peer::Serving;
 use crate::router::{Peeked, Router};
@@ -34,6 +35,9 @@ use servers::Servers;
 
 /// How long links may take to say goodbye after all shards are handed over.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long clients of the gateway have, from the beginning of a stop, to call once more on each of their
+/// connections and so learn that it is closed.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A running node. Clones are handles to the same one; it ends with [`Node::stop`].
 #[derive(Clone)]
@@ -50,6 +54,7 @@ struct Parts {
     http_address: Option<SocketAddr>,
     serving: watch::Sender<Serving>,
     http_serving: watch::Sender<bool>,
+    visitors: Visitors,
     /// Taken by whoever stops the node.
     servers: Mutex<Option<Servers>>,
     /// Passivation, and the reports of loads.
@@ -182,11 +187,12 @@ impl Node {
     /// bounded by the shutdown time-out.
     pub async fn stop(&self) {
         let Some(mut servers) = self.parts.servers.lock().take() else { return };
-        let deadline = Instant::now() + self.parts.config.shutdown_timeout;
+        let began = Instant::now();
+        let deadline = began + self.parts.config.shutdown_timeout;
         let patience = || deadline.saturating_duration_since(Instant::now());
         self.parts.cluster.drain(patience()).await;
         // Still a member: calls that came in here, or are made here, find the new owners.
-        self.end_calls(&mut servers, patience()).await;
+        self.end_calls(&mut servers, began + FAREWELL, deadline).await;
         let left = self.parts.cluster.leave(patience()).await;
         if left > 0 {
             tracing::error!(
@@ -200,19 +206,21 @@ impl Node {
         self.close(servers).await;
     }
 
-    /// Takes no more calls over HTTP, and waits until those that are under way are answered.
-    async fn end_calls(&self, servers: &mut Servers, patience: Duration) {
+    /// Takes no more calls over HTTP, once clients had time to go by themselves, and waits until those
+    /// that are under way are answered.
+    async fn end_calls(&self, servers: &mut Servers, farewell: Instant, deadline: Instant) {
         if !self.parts.cluster.status().others_take_shards {
             // Nobody is there to answer the calls that wait for an owner.
             self.parts.router.refuse();
         }
+        let _ = timeout_at(farewell.min(deadline), self.parts.visitors.closed()).await;
         self.parts.http_serving.send_replace(false);
         let ended = async {
             servers.http.join_next().await;
             self.parts.router.refuse();
             self.parts.router.idle().await;
         };
-        if timeout(patience, ended).await.is_err() {
+        if timeout_at(deadline, ended).await.is_err() {
             let node = self.id();
             tracing::error!(%node, "the shutdown time-out passed before all calls were answered");
         }

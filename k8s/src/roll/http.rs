@@ -19,13 +19,21 @@ pub(super) async fn get(address: SocketAddr, path: &str, patience: Duration) -> 
         let mut connection = Connection::open(address).await.ok()?;
         connection.send("GET", path, "").await.ok()
     };
-    matches!(timeout(patience, asked).await, Ok(Some((status, _))) if (200..400).contains(&status))
+    matches!(timeout(patience, asked).await, Ok(Some(answer)) if (200..400).contains(&answer.status))
 }
 
 /// A connection that carries one request after another.
 pub(super) struct Connection {
     address: SocketAddr,
     sender: SendRequest<Full<Bytes>>,
+}
+
+/// An answer, read to its end.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: String,
+    /// Whether it said that the connection is closed next.
+    pub(super) is_last: bool,
 }
 
 /// Why a request has no answer.
@@ -51,13 +59,13 @@ impl Connection {
         self.address
     }
 
-    /// Sends a request and reads the answer's status and body.
+    /// Sends a request and reads the answer.
     pub(super) async fn send(
         &mut self,
         method: &str,
         path: &str,
         body: &str,
-    ) -> std::result::Result<(u16, String), SendError> {
+    ) -> std::result::Result<Answer, SendError> {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -72,7 +80,8 @@ impl Connection {
         };
         let response = self.sender.send_request(request).await.map_err(broken)?;
         let status = response.status().as_u16();
+        let is_last = response.headers().get(header::CONNECTION).is_some_and(|it| it == "close");
         let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), is_last })
     }
 }

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::http::{Connection, SendError};
+use super::http::{Answer, Connection, SendError};
 use super::pod::Service;
 use crate::Result;
 
@@ -30,6 +30,8 @@ pub struct Calls {
     pub failed: BTreeMap<String, u64>,
     /// How often that happened.
     pub sent_again: u64,
+    /// How often an answer said that its connection is closed next.
+    pub told_to_go: u64,
     /// How long calls took, in microseconds.
     pub took_us: Histogram<u64>,
 }
@@ -40,6 +42,7 @@ impl Calls {
             made: 0,
             failed: BTreeMap::new(),
             sent_again: 0,
+            told_to_go: 0,
             took_us: Histogram::new_with_bounds(1, 60_000_000, 3)
                 .expect("a minute in microseconds"),
         }
@@ -81,6 +84,7 @@ impl Load {
             let calls = calls?;
             all.made += calls.made;
             all.sent_again += calls.sent_again;
+            all.told_to_go += calls.told_to_go;
             all.took_us.add(calls.took_us)?;
             for (reason, count) in calls.failed {
                 *all.failed.entry(reason).or_default() += count;
@@ -106,8 +110,8 @@ impl Client {
         let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.calls.took_us.saturating_record(took);
         let failure = match outcome {
-            Ok(Ok((200, _))) => return,
-            Ok(Ok((status, body))) => format!("status {status}: {body}"),
+            Ok(Ok(Answer { status: 200, .. })) => return,
+            Ok(Ok(Answer { status, body, .. })) => format!("status {status}: {body}"),
             Ok(Err(reason)) => reason,
             Err(_) => "no answer in time".to_owned(),
         };
@@ -115,7 +119,7 @@ impl Client {
         *self.calls.failed.entry(failure).or_default() += 1;
     }
 
-    async fn send(&mut self, path: &str) -> std::result::Result<(u16, String), String> {
+    async fn send(&mut self, path: &str) -> std::result::Result<Answer, String> {
         loop {
             let mut connection = match self.connection.take() {
                 Some(connection) if self.left > 0 => connection,
@@ -129,7 +133,11 @@ impl Client {
             self.left -= 1;
             match connection.send("POST", path, r#"{"amount": 1}"#).await {
                 Ok(answer) => {
-                    self.connection = Some(connection);
+                    if answer.is_last {
+                        self.calls.told_to_go += 1;
+                    } else {
+                        self.connection = Some(connection);
+                    }
                     return Ok(answer);
                 }
                 Err(SendError::NotSent) => self.calls.sent_again += 1,

@@ -78,13 +78,14 @@ impl fmt::Display for Report {
         writeln!(f, "rolled in {:.0} s", self.took.as_secs_f64())?;
         writeln!(
             f,
-            "{} calls: median {:.1?}, 99 % {:.1?}, 99.9 % {:.1?}, longest {:.1?}; {} were sent again \
-             because their connection had been closed",
+            "{} calls: median {:.1?}, 99 % {:.1?}, 99.9 % {:.1?}, longest {:.1?}; {} told their client to take \
+             another connection, {} were sent again because theirs had been closed",
             calls.made,
             ms(0.5),
             ms(0.99),
             ms(0.999),
             ms(1.0),
+            calls.told_to_go,
             calls.sent_again
         )?;
         let failed: u64 = calls.failed.values().sum();

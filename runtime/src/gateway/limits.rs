@@ -2,7 +2,7 @@
 //! each client. Decided by the head of a request, before its body is read.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Refusal;
+use super::{Client, Refusal};
 use crate::failure::{Failure, FailureCode};
 use crate::overload::{HINT_DEFAULT, Limit, Refusals, about};
 
@@ -193,8 +193,8 @@ impl<C: Clock + Clone> Doorkeeper<C> {
         if let Some(name) = named {
             return self.hasher.hash_one(("name", name.as_bytes()));
         }
-        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-        let peer = peer.map(|ConnectInfo(address)| network(address.ip()));
+        let peer = extensions.get::<ConnectInfo<Client>>();
+        let peer = peer.map(|ConnectInfo(client)| network(client.address.ip()));
         self.hasher.hash_one(("address", peer))
     }
 }

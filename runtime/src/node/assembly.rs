@@ -115,6 +115,7 @@ pub(super) async fn start(
     let _ = late.set(router.downgrade());
     let (serving, is_serving) = watch::channel(Serving::Open);
     let (http_serving, _) = watch::channel(true);
+    let visitors = gateway::Visitors::default();
     let peer_service = PeerService::new(router.clone(), identity.clone(), is_serving);
     let reporter = Reporter::new(
         identity.clone(),
@@ -146,7 +147,8 @@ pub(super) async fn start(
             refusals,
             http_serving.subscribe(),
         );
-        servers.http.spawn(serve_http(listener, routes, http_serving.subscribe()));
+        let door = gateway::Door::new(listener, Arc::clone(&visitors));
+        servers.http.spawn(serve_http(door, routes, http_serving.subscribe()));
     }
     let mut background = JoinSet::new();
     for kind in activations.all() {
@@ -173,6 +175,7 @@ pub(super) async fn start(
         http_address,
         serving,
         http_serving,
+        visitors,
         servers: Mutex::new(Some(servers)),
         background: Mutex::new(background),
     };

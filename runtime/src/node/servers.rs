@@ -1,6 +1,5 @@
 //! The ports of a node.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use greenroom_proto::v1::inspect_server::InspectServer;
@@ -12,6 +11,7 @@ use tokio::task::JoinSet;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 
+use crate::gateway::{Client, Door};
 use crate::health::HealthService;
 use crate::peer::{InspectService, OperateService, PeerService, Serving};
 
@@ -47,7 +47,7 @@ pub(super) async fn serve_peers(
 }
 
 pub(super) async fn serve_http(
-    listener: TcpListener,
+    door: Door,
     routes: axum::Router,
     mut serving: watch::Receiver<bool>,
 ) {
@@ -55,8 +55,8 @@ pub(super) async fn serve_http(
         let _ = serving.wait_for(|serving| !serving).await;
     };
     // The gateway tells clients apart by their addresses.
-    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, routes).with_graceful_shutdown(until_stopped).await;
+    let routes = routes.into_make_service_with_connect_info::<Client>();
+    let served = axum::serve(door, routes).with_graceful_shutdown(until_stopped).await;
     if let Err(error) = served {
         tracing::error!(%error, "the HTTP gateway ended");
     }

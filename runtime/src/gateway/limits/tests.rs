@@ -15,7 +15,7 @@ fn doorkeeper(limits: &GatewayLimits) -> (Doorkeeper<FakeRelativeClock>, FakeRel
 fn from(address: &str) -> Extensions {
     let mut extensions = Extensions::new();
     let address: IpAddr = address.parse().unwrap();
-    extensions.insert(ConnectInfo(SocketAddr::from((address, 1))));
+    extensions.insert(ConnectInfo(Client::of((address, 1).into())));
     extensions
 }
 
