@@ -79,6 +79,24 @@ fn every_alert_says_how_bad_it_is_what_is_wrong_and_what_to_do() {
     }
 }
 
+#[test]
+fn every_alert_leads_to_its_place_in_the_guide() {
+    let guide = fs::read_to_string(folder().join("README.md")).unwrap();
+    let (_, guide) = guide.split_once("\n## Alerts\n").expect("the guide has alerts");
+    let guide = guide.split("\n## ").next().unwrap_or_default();
+    let places: Vec<&str> = guide.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let mut rules = groups();
+    let all: Vec<&Value> = alerts(&mut rules).map(|alert| &*alert).collect();
+    assert_eq!(places, all.iter().map(|alert| name(alert)).collect::<Vec<_>>());
+    for alert in all {
+        let anchor = format!("k8s/README.md#{}", name(alert).to_lowercase());
+        assert_eq!(alert["annotations"]["runbook"], anchor, "{}", name(alert));
+        let (_, text) = guide.split_once(&format!("\n### {}\n", name(alert))).expect("a place");
+        let critical = alert["labels"]["severity"] == "critical";
+        assert_eq!(text.starts_with("*Critical.*"), critical, "{}", name(alert));
+    }
+}
+
 /// The alerts of the cases that say that something fires, or that nothing does.
 fn in_cases(fires: bool) -> BTreeSet<String> {
     let cases = documents(&folder().join("monitoring/alerts.test.yaml")).unwrap();
