@@ -13,11 +13,22 @@ use crate::witness::{Testimony, WitnessRef};
 /// How long a call may take, retries included: the default of a node.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What a call asks of a witness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// A turn that is counted.
+    Turn,
+    /// The count.
+    Read,
+}
+
 /// A call that has ended.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// Whom it called.
     pub key: String,
+    /// What it asked for.
+    pub asks: Asks,
     /// When it was made, on [`boottime_ns`].
     pub sent_ns: u64,
     /// When its end was known to the caller.
@@ -78,6 +89,12 @@ impl Call {
         matches!(self.outcome, Outcome::Failed { may_have_run: true, .. })
     }
 
+    /// Whether it failed and its turn may have been counted.
+    #[must_use]
+    pub fn may_have_counted(&self) -> bool {
+        self.in_doubt() && self.asks == Asks::Turn
+    }
+
     /// The class of its failure, as the report tells it.
     #[must_use]
     pub fn failure_class(&self) -> Option<String> {
@@ -111,32 +128,45 @@ impl Caller {
         Self { node, book: Arc::clone(&self.book) }
     }
 
-    /// Asks a witness to bear for `hold_ms`, and notes what came of it; whether it was answered.
-    pub async fn call(&self, key: &str, hold_ms: u64, timeout: Duration) -> bool {
-        self.call_noted(key, hold_ms, timeout, false).await
+    /// Asks a witness for a turn or a reading of `hold_ms`, and notes what came of it; whether it was
+    /// answered.
+    pub async fn call(&self, key: &str, asks: Asks, hold_ms: u64, timeout: Duration) -> bool {
+        self.noted(key, asks, hold_ms, timeout, false).await
     }
 
     /// Asks whether a key is served: a call whose failure is expected. Whether it was answered.
     pub async fn probe(&self, key: &str, timeout: Duration) -> bool {
-        self.call_noted(key, 0, timeout, true).await
+        self.noted(key, Asks::Turn, 0, timeout, true).await
     }
 
-    async fn call_noted(&self, key: &str, hold_ms: u64, timeout: Duration, is_probe: bool) -> bool {
+    async fn noted(
+        &self,
+        key: &str,
+        asks: Asks,
+        hold_ms: u64,
+        timeout: Duration,
+        is_probe: bool,
+    ) -> bool {
         let sent_ns = boottime_ns();
-        let outcome = self.outcome(key, hold_ms, timeout).await;
+        let outcome = self.outcome(key, asks, hold_ms, timeout).await;
         let answered_ns = boottime_ns();
         let answered = matches!(outcome, Outcome::Testified(_));
-        let call = Call { key: key.to_owned(), sent_ns, answered_ns, timeout, is_probe, outcome };
+        let key = key.to_owned();
+        let call = Call { key, asks, sent_ns, answered_ns, timeout, is_probe, outcome };
         self.book.lock().push(call);
         answered
     }
 
-    async fn outcome(&self, key: &str, hold_ms: u64, timeout: Duration) -> Outcome {
+    async fn outcome(&self, key: &str, asks: Asks, hold_ms: u64, timeout: Duration) -> Outcome {
         let witness: WitnessRef = match self.node.actor(key) {
             Ok(witness) => witness,
             Err(failure) => return failed(&failure),
         };
-        match witness.bear(hold_ms).timeout(timeout).await {
+        let answered = match asks {
+            Asks::Turn => witness.bear(hold_ms).timeout(timeout).await,
+            Asks::Read => witness.look(hold_ms).timeout(timeout).await,
+        };
+        match answered {
             Ok(testimony) => Outcome::Testified(testimony),
             Err(error) => match error.into_actor() {
                 Ok(never) => match never {},

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::calls::{CALL_TIMEOUT, Caller};
+use crate::calls::{Asks, CALL_TIMEOUT, Caller};
 
 /// Callers that call at the same time.
 pub const CALLERS: u64 = 16;
@@ -17,8 +17,11 @@ pub const KEYS_PER_CALLER: u64 = 25;
 /// From one call of a caller to its next, whether or not the earlier ones are answered: a node that
 /// hangs must not take the load away from the others.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Calls on one key that may be under way: two, so that turns queue and would be seen to overlap.
-const CALLS_PER_KEY_MAX: usize = 2;
+/// Calls on one key that may be under way: three, so that turns queue and readings run beside each
+/// other, and what overlaps wrongly is seen.
+const CALLS_PER_KEY_MAX: usize = 3;
+/// One call of so many only reads.
+const READS_ONE_IN: u64 = 3;
 /// One call of so many holds its turn for [`HOLD_MS`].
 const HOLDS_ONE_IN: u64 = 16;
 const HOLD_MS: u64 = 20;
@@ -73,9 +76,10 @@ async fn go_round(number: u64, caller: Caller, running: Arc<AtomicBool>) {
         let (key, places) = &keys[rng.usize(..keys.len())];
         let Ok(place) = Arc::clone(places).try_acquire_owned() else { continue };
         let hold_ms = if rng.u64(..HOLDS_ONE_IN) == 0 { HOLD_MS } else { 0 };
+        let asks = if rng.u64(..READS_ONE_IN) == 0 { Asks::Read } else { Asks::Turn };
         let (key, caller) = (key.clone(), caller.clone());
         calls.spawn(async move {
-            caller.call(&key, hold_ms, CALL_TIMEOUT).await;
+            caller.call(&key, asks, hold_ms, CALL_TIMEOUT).await;
             drop(place);
         });
     }

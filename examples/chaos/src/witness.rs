@@ -13,6 +13,9 @@ use crate::clock::boottime_ns;
 pub trait Witness {
     /// Takes a turn of `hold_ms` milliseconds and tells of it.
     async fn bear(&mut self, hold_ms: u64) -> Testimony;
+
+    /// Tells of a reading of `hold_ms` milliseconds, which counts nothing and may run beside others.
+    async fn look(&self, hold_ms: u64) -> Testimony;
 }
 
 /// What a turn tells of itself.
@@ -24,8 +27,10 @@ pub struct Testimony {
     pub process: u32,
     /// Drawn at random by each activation.
     pub activation: u64,
-    /// Which turn of the activation it was, counted from 1.
+    /// How many turns that count the activation had begun, this one among them if it counts.
     pub count: u64,
+    /// It only read the count.
+    pub is_read: bool,
     /// When the turn began, on [`boottime_ns`].
     pub began_ns: u64,
     /// When it ended.
@@ -51,16 +56,35 @@ impl Witness for WitnessActor {
     async fn bear(&mut self, hold_ms: u64) -> Testimony {
         let began_ns = boottime_ns();
         self.count += 1;
-        if hold_ms > 0 {
-            tokio::time::sleep(Duration::from_millis(hold_ms)).await;
-        }
+        let count = self.count;
+        hold(hold_ms).await;
+        self.testimony(began_ns, count, false)
+    }
+
+    async fn look(&self, hold_ms: u64) -> Testimony {
+        let began_ns = boottime_ns();
+        let count = self.count;
+        hold(hold_ms).await;
+        self.testimony(began_ns, count, true)
+    }
+}
+
+impl WitnessActor {
+    fn testimony(&self, began_ns: u64, count: u64, is_read: bool) -> Testimony {
         Testimony {
             node: self.node.clone(),
             process: std::process::id(),
             activation: self.activation,
-            count: self.count,
+            count,
+            is_read,
             began_ns,
             ended_ns: boottime_ns(),
         }
+    }
+}
+
+async fn hold(hold_ms: u64) {
+    if hold_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(hold_ms)).await;
     }
 }

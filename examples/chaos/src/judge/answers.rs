@@ -7,7 +7,7 @@ use crate::calls::Call;
 use crate::witness::Testimony;
 
 /// Judges all calls of a run:
-/// - acknowledged turns of a key never overlap;
+/// - acknowledged turns of a key never overlap, but for readings beside each other;
 /// - once a later activation of a key has an acknowledged turn, no earlier one has another;
 /// - an activation counts its turns without gaps, but for turns whose calls are in doubt;
 /// - a turn lies between the call and its answer.
@@ -45,15 +45,17 @@ fn judge_times(key: &str, calls: &[&Call], violations: &mut Violations) {
 }
 
 fn judge_overlaps(key: &str, turns: &[&Testimony], violations: &mut Violations) {
-    let mut last: Option<&Testimony> = None;
+    // Of the turns that count and of the readings, the one that ended last.
+    let mut last: [Option<&Testimony>; 2] = [None, None];
     for turn in turns {
-        if let Some(last) = last
-            && turn.began_ns < last.ended_ns
-        {
-            violations.push(format!("{key}: two turns at once: {last:?} and {turn:?}"));
+        let [counted, read] = last;
+        let forbidden = counted.into_iter().chain(read.filter(|_| !turn.is_read));
+        for before in forbidden.filter(|before| turn.began_ns < before.ended_ns) {
+            violations.push(format!("{key}: two turns at once: {before:?} and {turn:?}"));
         }
-        if last.is_none_or(|last| turn.ended_ns > last.ended_ns) {
-            last = Some(turn);
+        let place = &mut last[usize::from(turn.is_read)];
+        if place.is_none_or(|last| turn.ended_ns > last.ended_ns) {
+            *place = Some(turn);
         }
     }
 }
@@ -87,7 +89,7 @@ fn judge_counts(key: &str, turns: &[&Testimony], calls: &[&Call], violations: &m
     let mut gaps = Vec::new();
     for turn in turns {
         let before = last.insert(turn.activation, turn.count).unwrap_or(0);
-        match turn.count.checked_sub(before + 1) {
+        match turn.count.checked_sub(before + u64::from(!turn.is_read)) {
             Some(0) => {}
             Some(missing) => gaps.push(Gap { missing, before: turn }),
             None => {
@@ -98,7 +100,7 @@ fn judge_counts(key: &str, turns: &[&Testimony], calls: &[&Call], violations: &m
     // A call fills one place at most, and only in a gap that ended after it was sent. Gaps stand in
     // the order of their ends, so counting from the first on tells whether all can be filled.
     let mut in_doubt: Vec<u64> =
-        calls.iter().filter(|call| call.in_doubt()).map(|call| call.sent_ns).collect();
+        calls.iter().filter(|call| call.may_have_counted()).map(|call| call.sent_ns).collect();
     in_doubt.sort_unstable();
     let mut missing = 0;
     for gap in gaps {
@@ -119,13 +121,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::calls::Outcome;
+    use crate::calls::{Asks, Outcome};
 
     fn call(activation: u64, count: u64, began_ns: u64, ended_ns: u64) -> Call {
-        let turn =
-            Testimony { node: "node-1".into(), process: 1, activation, count, began_ns, ended_ns };
+        let turn = Testimony {
+            node: "node-1".into(),
+            process: 1,
+            activation,
+            count,
+            is_read: false,
+            began_ns,
+            ended_ns,
+        };
         Call {
             key: "k".into(),
+            asks: Asks::Turn,
             sent_ns: began_ns.saturating_sub(5),
             answered_ns: ended_ns + 5,
             timeout: Duration::from_secs(1),
@@ -141,6 +151,15 @@ mod tests {
             outcome: Outcome::Failed { code, may_have_run, message: String::new() },
             ..call(0, 0, 0, 0)
         }
+    }
+
+    fn read(activation: u64, count: u64, began_ns: u64, ended_ns: u64) -> Call {
+        let mut call = call(activation, count, began_ns, ended_ns);
+        call.asks = Asks::Read;
+        if let Outcome::Testified(turn) = &mut call.outcome {
+            turn.is_read = true;
+        }
+        call
     }
 
     fn only(calls: &[Call], what: &str) {
@@ -164,6 +183,26 @@ mod tests {
             &[call(1, 1, 10, 50), call(1, 2, 50, 51), call(1, 3, 51, 90), call(2, 1, 80, 95)],
             "two turns at once",
         );
+    }
+
+    #[test]
+    fn readings_may_run_beside_each_other_and_beside_nothing_else() {
+        let beside = [call(1, 1, 10, 20), read(1, 1, 20, 40), read(1, 1, 25, 30)];
+        assert_eq!(judge(&beside), [""; 0]);
+        only(&[call(1, 1, 10, 20), read(1, 1, 19, 30)], "two turns at once");
+        only(&[call(1, 1, 10, 20), read(1, 1, 20, 40), call(1, 2, 39, 50)], "two turns at once");
+    }
+
+    #[test]
+    fn a_reading_counts_nothing() {
+        let calls = [call(1, 1, 10, 20), read(1, 1, 20, 30), call(1, 2, 30, 40)];
+        assert_eq!(judge(&calls), [""; 0]);
+        only(&[call(1, 1, 10, 20), read(1, 2, 20, 30)], "1 turns ran");
+        only(&[call(1, 1, 10, 20), read(1, 0, 20, 30), call(1, 1, 30, 40)], "back");
+        // A reading in doubt explains nothing.
+        let mut doubt = failed(12, true);
+        doubt.asks = Asks::Read;
+        only(&[doubt, call(1, 1, 10, 20), call(1, 3, 30, 40)], "1 turns ran");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! knows anything of the code under test but what a record in etcd and a line of a log look like.
 
 pub mod answers;
+pub mod counters;
 pub mod history;
 pub mod logs;
 

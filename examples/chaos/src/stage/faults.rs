@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use super::{PATIENCE, Stage};
 use crate::Result;
+use crate::calls::Asks;
 use crate::load;
 use crate::proxy::{Mode, Proxy};
 use crate::records::Life;
@@ -134,7 +135,7 @@ impl Stage {
             let caller = self.caller().clone();
             self.holds.spawn(async move {
                 // So much longer that it can end even if its start was delayed.
-                caller.call(&key, hold_ms, hold + PATIENCE / 2).await;
+                caller.call(&key, Asks::Turn, hold_ms, hold + PATIENCE / 2).await;
             });
         }
         // On an idle actor a call takes its turn within milliseconds.

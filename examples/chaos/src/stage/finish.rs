@@ -10,7 +10,7 @@ use crate::Result;
 use crate::calls::Call;
 use crate::expect::Expect;
 use crate::judge::logs::LogTally;
-use crate::judge::{Violations, answers, history};
+use crate::judge::{Violations, answers, counters, history};
 use crate::records::{Change, What};
 use crate::report::{Row, Verdict};
 
@@ -26,6 +26,7 @@ impl Stage {
         let changes = self.mirror.history();
 
         let mut violations = answers::judge(&calls);
+        violations.extend(counters::judge(&calls));
         violations.extend(history::judge(&changes));
         if let Err(error) = caught_up {
             violations.push(format!("etcd's history can't be judged whole: {error}"));
