@@ -1,5 +1,7 @@
 //! An etcd cluster of several members.
 
+use std::net::SocketAddr;
+
 use super::member::{Member, compact};
 use super::{START_ATTEMPTS_MAX, member};
 
@@ -18,8 +20,23 @@ impl EtcdCluster {
     /// If etcd is not installed or doesn't become healthy.
     #[must_use]
     pub fn start(members: usize) -> Self {
+        Self::start_behind(members, |listens| listens)
+    }
+
+    /// The same, with something between the members: `reached_at` is told where a member listens
+    /// for the others, and says where they are to reach it. It is asked once for each member, in
+    /// their order, and again for all if the start must be tried anew.
+    ///
+    /// # Panics
+    /// If etcd is not installed or doesn't become healthy.
+    #[must_use]
+    pub fn start_behind(
+        members: usize,
+        mut reached_at: impl FnMut(SocketAddr) -> SocketAddr,
+    ) -> Self {
         for _ in 0..START_ATTEMPTS_MAX {
-            let members = (0..members).map(|number| Member::new(&format!("etcd-{number}")));
+            let members = (0..members)
+                .map(|number| Member::new(&format!("etcd-{number}")).behind(&mut reached_at));
             let mut cluster = Self { members: members.collect() };
             for number in 0..cluster.members.len() {
                 cluster.spawn(number);
@@ -64,6 +81,24 @@ impl EtcdCluster {
     /// kept for a restart.
     pub fn kill(&mut self, number: usize) {
         self.members[number].kill();
+    }
+
+    /// Ends the process of a member in good order (SIGTERM), as an upgrade does, and waits until it
+    /// is gone.
+    pub fn terminate(&mut self, number: usize) {
+        self.members[number].terminate();
+    }
+
+    /// The process of a member, if it runs.
+    #[must_use]
+    pub fn process_id(&self, number: usize) -> Option<u32> {
+        self.members[number].process_id()
+    }
+
+    /// Whether a member answers when it is asked for its status.
+    #[must_use]
+    pub fn answers(&self, number: usize) -> bool {
+        self.members[number].is_running() && self.members[number].status().is_some()
     }
 
     /// Kills a member if it runs, starts it again on the same ports and data, and waits until it is

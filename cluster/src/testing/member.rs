@@ -23,6 +23,8 @@ pub(super) struct Member {
     directory: TempDir,
     client: SocketAddr,
     peer: SocketAddr,
+    /// Where the other members reach it: its own address, or that of something in between.
+    reached_at: SocketAddr,
     /// Where `/health` answers without TLS, and the files, if clients must speak TLS.
     tls: Option<(SocketAddr, EtcdTlsFiles)>,
     process: Option<Child>,
@@ -53,7 +55,14 @@ impl Member {
     pub(super) fn new(name: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory for etcd");
         let (client, peer) = free_addresses();
-        Self { name: name.to_owned(), directory, client, peer, tls: None, process: None }
+        let name = name.to_owned();
+        Self { name, directory, client, peer, reached_at: peer, tls: None, process: None }
+    }
+
+    /// Lets the other members reach it where `reached_at` says, given where it listens for them.
+    pub(super) fn behind(mut self, reached_at: impl FnOnce(SocketAddr) -> SocketAddr) -> Self {
+        self.reached_at = reached_at(self.peer);
+        self
     }
 
     /// As [`Member::new`]; its clients speak TLS.
@@ -71,7 +80,7 @@ impl Member {
 
     /// How the member stands in the list that all members of a new cluster are given.
     pub(super) fn in_initial_cluster(&self) -> String {
-        format!("{}=http://{}", self.name, self.peer)
+        format!("{}=http://{}", self.name, self.reached_at)
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -83,6 +92,7 @@ impl Member {
         let log = File::options().create(true).append(true).open(self.log_path());
         let log = log.expect("a log file for etcd");
         let (client, peer) = (self.endpoint(), format!("http://{}", self.peer));
+        let reached_at = format!("http://{}", self.reached_at);
         let mut command = Command::new(&binary);
         if let Some((health, files)) = &self.tls {
             command.arg("--listen-metrics-urls").arg(format!("http://{health}"));
@@ -99,7 +109,7 @@ impl Member {
             .args(["--name", &self.name, "--data-dir"])
             .arg(self.directory.path().join("data"))
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &reached_at])
             .args(["--initial-cluster", initial_cluster, "--logger", "zap"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -115,6 +125,17 @@ impl Member {
             process.kill().expect("etcd can be killed");
             process.wait().expect("etcd can be waited for");
         }
+    }
+
+    /// Ends it in good order (SIGTERM) and waits until it is gone.
+    pub(super) fn terminate(&mut self) {
+        self.signal("-TERM");
+        let mut process = self.process.take().expect("etcd is running");
+        process.wait().expect("etcd can be waited for");
+    }
+
+    pub(super) fn process_id(&self) -> Option<u32> {
+        Some(self.process.as_ref()?.id())
     }
 
     pub(super) fn signal(&self, signal: &str) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use greenroom::{Failure, Node};
 use parking_lot::Mutex;
 
-use crate::clock::boottime_ns;
+use crate::clock::machine_ns;
 use crate::witness::{Testimony, WitnessRef};
 
 /// How long a call may take, retries included: the default of a node.
@@ -29,7 +29,7 @@ pub struct Call {
     pub key: String,
     /// What it asked for.
     pub asks: Asks,
-    /// When it was made, on [`boottime_ns`].
+    /// When it was made, on [`machine_ns`].
     pub sent_ns: u64,
     /// When its end was known to the caller.
     pub answered_ns: u64,
@@ -147,9 +147,9 @@ impl Caller {
         timeout: Duration,
         is_probe: bool,
     ) -> bool {
-        let sent_ns = boottime_ns();
+        let sent_ns = machine_ns();
         let outcome = self.outcome(key, asks, hold_ms, timeout).await;
-        let answered_ns = boottime_ns();
+        let answered_ns = machine_ns();
         let answered = matches!(outcome, Outcome::Testified(_));
         let key = key.to_owned();
         let call = Call { key, asks, sent_ns, answered_ns, timeout, is_probe, outcome };

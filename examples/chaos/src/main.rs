@@ -11,12 +11,15 @@ use clap::Parser;
 use greenroom::logging;
 use greenroom_chaos::Result;
 use greenroom_chaos::judge::logs::LogTally;
-use greenroom_chaos::report::{Row, Verdict, meets_goal, print_header, write};
+use greenroom_chaos::matrix;
+use greenroom_chaos::report::summary::Summary;
+use greenroom_chaos::report::{Place, Row, Verdict, meets_goal, print_header, write};
 use greenroom_chaos::scenarios::{Scenario, all};
 use greenroom_chaos::stage::Stage;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const REPORT: &str = "target/chaos/report.json";
+const SUMMARY: &str = "target/chaos/summary.json";
 const LOGS: &str = "target/chaos/logs";
 /// What a shell says of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -27,7 +30,10 @@ struct Options {
     /// Only scenarios whose names contain this.
     #[arg(long, value_name = "SUBSTRING")]
     only: Option<String>,
-    /// Prints the names of the scenarios and ends.
+    /// Plays the matrix of targets, faults and loads instead of the scenarios.
+    #[arg(long)]
+    matrix: bool,
+    /// Prints what would be played, and for the matrix what is left out and why, and ends.
     #[arg(long)]
     list: bool,
     /// How often each is played.
@@ -45,12 +51,11 @@ struct Options {
 async fn main() -> ExitCode {
     let options = Options::parse();
     let only = options.only.as_deref().unwrap_or_default();
+    let all = if options.matrix { matrix::scenarios() } else { all(options.long) };
     let scenarios: Vec<Scenario> =
-        all(options.long).into_iter().filter(|scenario| scenario.name.contains(only)).collect();
+        all.into_iter().filter(|scenario| scenario.name.contains(only)).collect();
     if options.list {
-        for scenario in &scenarios {
-            println!("{:<46} {}", scenario.name, scenario.about);
-        }
+        list(&options, &scenarios);
         return ExitCode::SUCCESS;
     }
     match run(&options, &scenarios).await {
@@ -62,6 +67,31 @@ async fn main() -> ExitCode {
     }
 }
 
+fn list(options: &Options, scenarios: &[Scenario]) {
+    for scenario in scenarios {
+        println!("{:<46} {:>4} s  {}", scenario.name, scenario.seconds, scenario.about);
+    }
+    if options.matrix {
+        println!("\nleft out:");
+        for cell in matrix::all() {
+            if let Some(why) = matrix::left_out(cell) {
+                println!("{:<46}         {why}", cell.to_string());
+            }
+        }
+    }
+    println!("\n{}", estimate(options, scenarios));
+}
+
+/// How many there are, and how long they take.
+fn estimate(options: &Options, scenarios: &[Scenario]) -> String {
+    let seconds: u64 = scenarios.iter().map(|scenario| scenario.seconds).sum();
+    let (count, rounds) = (scenarios.len(), options.rounds);
+    format!(
+        "{count} to play, {rounds} times each: about {} minutes",
+        (seconds * rounds as u64).div_ceil(60)
+    )
+}
+
 async fn run(options: &Options, scenarios: &[Scenario]) -> Result<ExitCode> {
     // The callers' node lives in this process; what it says would tear the table apart.
     if std::env::var_os("GREENROOM_LOG").is_some() {
@@ -69,6 +99,7 @@ async fn run(options: &Options, scenarios: &[Scenario]) -> Result<ExitCode> {
     }
     let mut ends = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     let (mut rows, mut missed) = (Vec::new(), 0);
+    println!("{}\n", estimate(options, scenarios));
     print_header();
     for scenario in scenarios {
         for round in 1..=options.rounds {
@@ -86,7 +117,8 @@ async fn run(options: &Options, scenarios: &[Scenario]) -> Result<ExitCode> {
                     return Ok(ExitCode::from(INTERRUPTED));
                 }
             };
-            let row = Row { scenario: scenario.name.to_owned(), round, ..row };
+            let cell = scenario.cell.map(Place::from);
+            let row = Row { scenario: scenario.name.clone(), cell, round, ..row };
             row.print();
             if row.verdict == Verdict::Held && !options.keep_logs {
                 fs::remove_dir_all(&logs)?;
@@ -96,21 +128,30 @@ async fn run(options: &Options, scenarios: &[Scenario]) -> Result<ExitCode> {
         }
         missed += usize::from(!meets_goal(&rows[rows.len() - options.rounds..]));
     }
-    let broken = rows.iter().filter(|row| row.verdict != Verdict::Held).count();
+    let summary = Summary::of(&rows);
+    summary.print();
+    if options.matrix {
+        write(Path::new(SUMMARY), &summary)?;
+    }
+    let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
+    let (held, skipped) = (count(Verdict::Held), count(Verdict::Skipped));
     let seconds: f64 = rows.iter().map(|row| row.duration_ms / 1e3).sum();
     println!(
-        "\n{} of {} held, in {seconds:.0} s; written to {REPORT}",
-        rows.len() - broken,
+        "\n{held} of {} held, {skipped} skipped, in {seconds:.0} s; written to {REPORT}",
         rows.len()
     );
-    if broken > 0 {
+    if held + skipped < rows.len() {
         println!("the logs of the nodes of the others are in {LOGS}");
     }
-    Ok(if broken + missed == 0 && !rows.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let all_held = held == rows.len() && missed == 0 && !rows.is_empty();
+    Ok(if all_held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn play(scenario: Scenario, logs: PathBuf) -> Row {
-    let mut stage = match Stage::start((scenario.setup)(), logs.clone()).await {
+    if let Err(why) = (scenario.needs)() {
+        return Row::skipped(&why);
+    }
+    let mut stage = match Stage::start(scenario.setup, logs.clone()).await {
         Ok(stage) => stage,
         Err(error) => {
             let mut row = Row::not_played(format!("the stage could not be set: {error}"));

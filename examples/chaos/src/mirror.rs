@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::Result;
-use crate::clock::{boottime_ns, since};
+use crate::clock::{machine_ns, since};
 use crate::records::{Change, PREFIX, State, What};
 
 /// How long a request to etcd may take: short, so that a member that hangs is left soon.
@@ -77,7 +77,7 @@ impl Mirror {
         loop {
             revision.borrow_and_update();
             if self.look(&holds) {
-                return Ok(boottime_ns());
+                return Ok(machine_ns());
             }
             // Not for each of the many revisions of a takeover: a look goes over all shards.
             sleep(LOOK_PAUSE).await;
@@ -124,7 +124,24 @@ impl Mirror {
         self.seen.lock().changes.clone()
     }
 
-    /// When a revision was first heard of, on [`boottime_ns`].
+    /// When heartbeats of a node were heard of, between two moments.
+    #[must_use]
+    pub fn beats(&self, node: &str, from_ns: u64, to_ns: u64) -> Vec<u64> {
+        let seen = self.seen.lock();
+        let mut batches = seen.heard.iter().peekable();
+        let mut beats = Vec::new();
+        for change in &seen.changes {
+            while batches.next_if(|(upto, _)| *upto < change.revision).is_some() {}
+            let Some((_, heard_ns)) = batches.peek() else { break };
+            let is_its = matches!(&change.what, What::Beat { node: of, .. } if of == node);
+            if is_its && (from_ns..to_ns).contains(heard_ns) {
+                beats.push(*heard_ns);
+            }
+        }
+        beats
+    }
+
+    /// When a revision was first heard of, on [`machine_ns`].
     #[must_use]
     pub fn heard_ns(&self, revision: u64) -> Option<u64> {
         let seen = self.seen.lock();
@@ -159,11 +176,11 @@ async fn read(watch: &mut dyn Watch, seen: &Mutex<Seen>, told: &watch::Sender<u6
             let change = Change::read(change);
             seen.state.apply(&change);
             if let What::Shard(..) = change.what {
-                seen.shard_written_ns = boottime_ns();
+                seen.shard_written_ns = machine_ns();
             }
             seen.changes.push(change);
         }
-        seen.heard.push((batch.revision, boottime_ns()));
+        seen.heard.push((batch.revision, machine_ns()));
         drop(seen);
         told.send_replace(batch.revision);
     }

@@ -8,6 +8,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::Result;
+use crate::matrix::Cell;
+
+pub mod summary;
 
 /// What the judges came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -17,6 +20,8 @@ pub enum Verdict {
     Held,
     /// At least one was broken, or the run proves nothing.
     Violated,
+    /// This machine lacks what it needs; that is no pass.
+    Skipped,
     /// The scenario did not come to its end.
     NotPlayed,
 }
@@ -26,8 +31,27 @@ impl fmt::Display for Verdict {
         f.pad(match self {
             Self::Held => "held",
             Self::Violated => "VIOLATED",
+            Self::Skipped => "SKIPPED",
             Self::NotPlayed => "NOT PLAYED",
         })
+    }
+}
+
+/// Where a row stands in the matrix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// What was hit.
+    pub target: String,
+    /// By what.
+    pub fault: String,
+    /// What callers did meanwhile.
+    pub load: String,
+}
+
+impl From<Cell> for Place {
+    fn from(cell: Cell) -> Self {
+        let Cell { target, fault, load } = cell;
+        Self { target: target.to_string(), fault: fault.to_string(), load: load.to_string() }
     }
 }
 
@@ -36,6 +60,8 @@ impl fmt::Display for Verdict {
 pub struct Row {
     /// Its name.
     pub scenario: String,
+    /// Its place in the matrix, if it has one.
+    pub cell: Option<Place>,
     /// Which round, from 1.
     pub round: usize,
     /// What the judges came to.
@@ -44,6 +70,8 @@ pub struct Row {
     pub recovery_ms: Option<f64>,
     /// What the median of that over three or more rounds must stay below.
     pub recovery_goal_ms: Option<f64>,
+    /// Milliseconds that the slowest answered call of the load took, from the fault on.
+    pub slowest_ms: Option<f64>,
     /// Shards that got a new owner after the fault.
     pub moves: usize,
     /// Calls that were answered, in the whole run.
@@ -78,10 +106,12 @@ impl Row {
     pub fn not_played(why: String) -> Self {
         Self {
             scenario: String::new(),
+            cell: None,
             round: 0,
             verdict: Verdict::NotPlayed,
             recovery_ms: None,
             recovery_goal_ms: None,
+            slowest_ms: None,
             moves: 0,
             answered: 0,
             failed: BTreeMap::new(),
@@ -98,23 +128,30 @@ impl Row {
         }
     }
 
+    /// A row for what this machine can't play.
+    #[must_use]
+    pub fn skipped(why: &str) -> Self {
+        let mut row = Self::not_played(format!("skipped: {why}"));
+        row.verdict = Verdict::Skipped;
+        row
+    }
+
     /// Prints the row, with what is wrong below it.
     pub fn print(&self) {
-        let recovery = self.recovery_ms.map_or("-".to_owned(), |ms| format!("{:.2} s", ms / 1e3));
-        let failed: Vec<String> =
-            self.failed.iter().map(|(class, count)| format!("{count} {class}")).collect();
-        let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
+        let seconds =
+            |ms: Option<f64>| ms.map_or("-".to_owned(), |ms| format!("{:.2} s", ms / 1e3));
         println!(
-            "{:<46} {:<10} {:>9} {:>6} {:>8} {:>6} {:>7} {:>7}   {}",
+            "{:<46} {:<10} {:>9} {:>8} {:>6} {:>8} {:>6} {:>7} {:>7}   {}",
             self.scenario,
             self.verdict,
-            recovery,
+            seconds(self.recovery_ms),
+            seconds(self.slowest_ms),
             self.moves,
             self.answered,
             self.fences,
             self.leader_changes,
             format!("{:.0} s", self.duration_ms / 1e3),
-            failed
+            by_class(&self.failed)
         );
         for violation in &self.violations {
             println!("    ! {violation}");
@@ -122,11 +159,26 @@ impl Row {
     }
 }
 
+/// Failed calls in words.
+fn by_class(failed: &BTreeMap<String, usize>) -> String {
+    let failed: Vec<String> =
+        failed.iter().map(|(class, count)| format!("{count} {class}")).collect();
+    if failed.is_empty() { "none".to_owned() } else { failed.join(", ") }
+}
+
 /// Prints the names of the columns.
 pub fn print_header() {
     println!(
-        "{:<46} {:<10} {:>9} {:>6} {:>8} {:>6} {:>7} {:>7}   failed calls",
-        "scenario", "verdict", "recovery", "moves", "answered", "fences", "leaders", "took"
+        "{:<46} {:<10} {:>9} {:>8} {:>6} {:>8} {:>6} {:>7} {:>7}   failed calls",
+        "scenario",
+        "verdict",
+        "recovery",
+        "slowest",
+        "moves",
+        "answered",
+        "fences",
+        "leaders",
+        "took"
     );
 }
 
@@ -145,11 +197,11 @@ pub fn meets_goal(rounds: &[Row]) -> bool {
     met
 }
 
-/// Writes all rows as JSON.
+/// Writes rows, or what they come to, as JSON.
 ///
 /// # Errors
 /// When the file can't be written.
-pub fn write(path: &Path, rows: &[Row]) -> Result<()> {
+pub fn write(path: &Path, rows: &impl Serialize) -> Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }

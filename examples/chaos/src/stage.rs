@@ -4,29 +4,31 @@ mod blind;
 mod fault;
 mod faults;
 mod finish;
+mod members;
+mod places;
 mod setup;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use greenroom::{Config, EtcdOptions, Node, NodeId, StoreConfig};
 use greenroom_cluster::testing::EtcdCluster;
+use tempfile::TempDir;
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{Instant, sleep};
 
 pub use self::blind::Blind;
 pub use self::fault::Fault;
+use self::places::Place;
 pub use self::setup::Setup;
 use self::setup::{REBALANCE_BATCH, REBALANCE_STABILITY};
 use crate::Result;
 use crate::calls::Caller;
-use crate::clock::{boottime_ns, nanos};
+use crate::clock::{machine_ns, nanos};
 use crate::judge::Violations;
 use crate::load::Load;
 use crate::mirror::Mirror;
-use crate::process::{NodeProcess, NodeSetup, free_address};
 use crate::proxy::Proxy;
 use crate::records::{CLUSTER, State};
 use crate::shard::SHARDS;
@@ -44,15 +46,8 @@ const WARM_UP_CALLS: usize = 400;
 const QUIET: Duration = Duration::from_millis(1500);
 /// The name of the node through which the callers call.
 const CALLER: &str = "caller";
-
-/// A node with the proxies around it, which outlive its process.
-#[derive(Debug)]
-struct Place {
-    setup: NodeSetup,
-    process: Option<NodeProcess>,
-    etcd: Vec<Proxy>,
-    peer: Option<Proxy>,
-}
+/// The name of the node that owns nothing, where there is one.
+pub const IDLE: &str = "idle";
 
 /// A cluster under load.
 #[derive(Debug)]
@@ -65,7 +60,11 @@ pub struct Stage {
     places: BTreeMap<String, Place>,
     mirror: Mirror,
     etcd: EtcdCluster,
+    /// Those between the members of etcd, by the member that is reached through it.
+    members: Vec<Proxy>,
     logs: PathBuf,
+    /// Where the files stand that nodes read the rates of their clocks from.
+    clocks: TempDir,
     began: Instant,
     /// Faults that did not take effect, and other reasons why the run proves nothing.
     complaints: Violations,
@@ -81,7 +80,7 @@ impl Stage {
     pub async fn start(setup: Setup, logs: PathBuf) -> Result<Self> {
         let began = Instant::now();
         std::fs::create_dir_all(&logs)?;
-        let etcd = block_in_place(|| EtcdCluster::start(setup.etcd_members));
+        let (etcd, members) = block_in_place(|| members::start(&setup));
         let mirror = Mirror::start(&etcd.endpoints()).await?;
         let nodes = setup.nodes;
         let mut stage = Self {
@@ -92,7 +91,9 @@ impl Stage {
             places: BTreeMap::new(),
             mirror,
             etcd,
+            members,
             logs,
+            clocks: tempfile::tempdir()?,
             began,
             complaints: Violations::default(),
             notes: Vec::new(),
@@ -103,6 +104,13 @@ impl Stage {
         // One of the nodes leads, not the callers' node.
         let led = |state: &State| state.live_leader().is_some() && state.owned().len() == nodes;
         stage.mirror.wait("all nodes own shards", PATIENCE, led).await?;
+        if stage.setup.idle {
+            stage.join(IDLE).await?;
+            stage
+                .mirror
+                .wait("the idle node joins", PATIENCE, |state| state.life(IDLE).is_some())
+                .await?;
+        }
         let node = stage.calling_node(CALLER, stage.etcd.endpoints()).await?;
         // After the last member has come: each one that comes lets the planner wait anew.
         stage.even(nodes).await?;
@@ -126,64 +134,6 @@ impl Stage {
         let node = Node::with(config).start().await?;
         node.ready().await?;
         Ok(node)
-    }
-
-    /// Starts a node: a new one, or the process of one that ended, on its old port.
-    ///
-    /// # Errors
-    /// When it can't be started.
-    pub async fn join(&mut self, name: &str) -> Result<()> {
-        if !self.places.contains_key(name) {
-            let place = self.place(name).await?;
-            self.places.insert(name.to_owned(), place);
-        }
-        let logs = self.logs.clone();
-        let place = self.place_of(name)?;
-        place.process = Some(NodeProcess::start(place.setup.clone(), &logs)?);
-        Ok(())
-    }
-
-    async fn place(&self, name: &str) -> Result<Place> {
-        let listen = free_address()?;
-        let mut variables = self.setup.variables.clone();
-        let (etcd, endpoints) = if self.setup.etcd_proxies {
-            self.proxies_of_etcd().await?
-        } else {
-            (Vec::new(), self.etcd.endpoints())
-        };
-        variables.push(("GREENROOM_ETCD_ENDPOINTS".to_owned(), endpoints.join(",")));
-        let mut peer = None;
-        if self.setup.peer_proxies {
-            let proxy = Proxy::start(listen).await?;
-            variables.push(("GREENROOM_ADVERTISE".to_owned(), proxy.address().to_string()));
-            peer = Some(proxy);
-        }
-        let setup = NodeSetup { name: name.to_owned(), listen, variables };
-        Ok(Place { setup, process: None, etcd, peer })
-    }
-
-    /// A new proxy before each member of etcd, and the endpoints that lead through them.
-    async fn proxies_of_etcd(&self) -> Result<(Vec<Proxy>, Vec<String>)> {
-        let mut proxies = Vec::new();
-        for endpoint in self.etcd.endpoints() {
-            let target: SocketAddr = endpoint.trim_start_matches("http://").parse()?;
-            proxies.push(Proxy::start(target).await?);
-        }
-        let endpoints = proxies.iter().map(|proxy| format!("http://{}", proxy.address())).collect();
-        Ok((proxies, endpoints))
-    }
-
-    fn place_named(&self, name: &str) -> Result<&Place> {
-        self.places.get(name).ok_or_else(|| format!("there is no node {name}").into())
-    }
-
-    fn place_of(&mut self, name: &str) -> Result<&mut Place> {
-        self.places.get_mut(name).ok_or_else(|| format!("there is no node {name}").into())
-    }
-
-    fn process(&mut self, name: &str) -> Result<&mut NodeProcess> {
-        let process = self.place_of(name)?.process.as_mut();
-        process.ok_or_else(|| format!("{name} doesn't run").into())
     }
 
     /// The etcd of this stage.
@@ -218,7 +168,7 @@ impl Stage {
             self.mirror.wait(&what, PATIENCE, |state| is_even(state, nodes)).await?;
             let quiet = self.mirror.quiet_for();
             if quiet >= QUIET {
-                return Ok(boottime_ns().saturating_sub(nanos(quiet)));
+                return Ok(machine_ns().saturating_sub(nanos(quiet)));
             }
             if Instant::now() > deadline {
                 return Err(format!("{what}, but go on moving them").into());
@@ -232,7 +182,7 @@ impl Stage {
     /// # Errors
     /// When they aren't.
     pub async fn more_calls(&self, calls: usize) -> Result<()> {
-        let (began_ns, began) = (boottime_ns(), Instant::now());
+        let (began_ns, began) = (machine_ns(), Instant::now());
         while self.caller().answered_since(began_ns) < calls {
             if began.elapsed() > PATIENCE {
                 return Err(format!("{calls} calls are not answered within {PATIENCE:?}").into());
@@ -248,18 +198,18 @@ impl Stage {
     /// When nobody does, or the callers' node.
     pub fn leader(&self) -> Result<String> {
         let leader = self.mirror.look(|state| state.live_leader().cloned());
-        let leader = leader.filter(|leader| leader.node != CALLER);
+        let leader = leader.filter(|leader| leader.node != CALLER && leader.node != IDLE);
         Ok(leader.ok_or("none of the nodes leads")?.node)
     }
 
-    /// Nodes that run and don't lead, in order of their names.
+    /// Nodes that run, own shards and don't lead, in order of their names.
     ///
     /// # Errors
     /// When there is none.
     pub fn followers(&self) -> Result<Vec<String>> {
         let leader = self.mirror.look(|state| state.live_leader().cloned());
         let running = self.places.iter().filter(|(_, place)| place.process.is_some());
-        let names = running.map(|(name, _)| name.clone());
+        let names = running.map(|(name, _)| name.clone()).filter(|name| name != IDLE);
         Ok(names.filter(|name| leader.as_ref().is_none_or(|life| life.node != *name)).collect())
     }
 
@@ -269,6 +219,22 @@ impl Stage {
     /// When there is none.
     pub fn follower(&self) -> Result<String> {
         Ok(self.followers()?.pop().ok_or("all nodes lead")?)
+    }
+
+    /// Lets the callers rest: nobody calls from now on. Waits until all calls have ended.
+    pub async fn rest(&mut self) {
+        if let Some(load) = self.load.take()
+            && !load.stop().await
+        {
+            self.complain("calls did not end although their deadlines have passed");
+        }
+    }
+
+    /// Lets the callers go on, if they rest.
+    pub fn resume(&mut self) {
+        if self.load.is_none() {
+            self.load = Some(Load::start(self.caller()));
+        }
     }
 
     /// Notes a condition without which the run proves nothing.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use greenroom::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::boottime_ns;
+use crate::clock::machine_ns;
 
 /// What anyone may ask of a witness.
 #[greenroom::interface(kind = "chaos.witness")]
@@ -31,7 +31,7 @@ pub struct Testimony {
     pub count: u64,
     /// It only read the count.
     pub is_read: bool,
-    /// When the turn began, on [`boottime_ns`].
+    /// When the turn began, on [`machine_ns`].
     pub began_ns: u64,
     /// When it ended.
     pub ended_ns: u64,
@@ -54,7 +54,7 @@ impl Actor for WitnessActor {
 
 impl Witness for WitnessActor {
     async fn bear(&mut self, hold_ms: u64) -> Testimony {
-        let began_ns = boottime_ns();
+        let began_ns = machine_ns();
         self.count += 1;
         let count = self.count;
         hold(hold_ms).await;
@@ -62,7 +62,7 @@ impl Witness for WitnessActor {
     }
 
     async fn look(&self, hold_ms: u64) -> Testimony {
-        let began_ns = boottime_ns();
+        let began_ns = machine_ns();
         let count = self.count;
         hold(hold_ms).await;
         self.testimony(began_ns, count, true)
@@ -78,7 +78,7 @@ impl WitnessActor {
             count,
             is_read,
             began_ns,
-            ended_ns: boottime_ns(),
+            ended_ns: machine_ns(),
         }
     }
 }

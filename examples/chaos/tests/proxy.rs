@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use greenroom_chaos::proxy::{Mode, Proxy};
+use greenroom_chaos::sockets;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -149,6 +150,52 @@ async fn resets_hit_all_present_connections_and_the_mode_each_new_one() {
     let mut new = Client::connect(&proxy).await;
     new.is_reset().await;
     assert!(proxy.disturbed() >= 3);
+}
+
+/// A hundred lines each way, one after the other: with a fifth of the segments lost some thirty of
+/// them need to be sent again, and all arrive.
+#[tokio::test]
+async fn lost_segments_are_sent_again_until_nothing_is_missing() {
+    let (server, _got) = server().await;
+    let proxy = Proxy::start(server).await.unwrap();
+    let mut client = Client::connect(&proxy).await;
+    client.say("before").await;
+    client.hears("before").await;
+    let sent_again = sockets::sent_again();
+    proxy.set(Mode::Lose(20));
+    let began = Instant::now();
+    for line in 0..100 {
+        client.say(&line.to_string()).await;
+        client.hears(&line.to_string()).await;
+    }
+    let took = began.elapsed();
+    assert!(sockets::sent_again() >= sent_again + 10, "nothing was lost");
+    assert!(took > Duration::from_secs(2), "nothing was late: {took:?}");
+    assert!(proxy.disturbed() > 0);
+    proxy.set(Mode::Pass);
+    client.say("after").await;
+    client.hears("after").await;
+}
+
+#[tokio::test]
+async fn a_mode_may_be_for_the_connections_of_one_process() {
+    let (server, _got) = server().await;
+    let proxy = Proxy::start(server).await.unwrap();
+    let mut client = Client::connect(&proxy).await;
+    proxy.set_from(1, Mode::BlackHole);
+    client.say("a").await;
+    client.hears("a").await;
+    assert_eq!(proxy.disturbed(), 0);
+
+    proxy.set_from(std::process::id(), Mode::BlackHole);
+    client.say("b").await;
+    client.hears_nothing().await;
+    let mut new = Client::connect(&proxy).await;
+    new.say("c").await;
+    new.hears_nothing().await;
+    proxy.set(Mode::Pass);
+    client.hears("b").await;
+    new.hears("c").await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{AT_ONCE, Scenario, scenario};
 use crate::Result;
-use crate::clock::{boottime_ns, nanos};
+use crate::clock::{machine_ns, nanos};
 use crate::expect::{Allowed, Expect, about, later};
 use crate::stage::{MARGIN, Setup, Stage, WINDOW};
 
@@ -45,7 +45,8 @@ pub(super) fn scenarios(long: bool) -> Vec<Scenario> {
             "each leader of three members is killed and comes back six seconds later",
             three_members,
             move |stage| Box::pin(kill_leaders(stage, kills)),
-        ),
+        )
+        .taking(15 + KILL_EVERY.as_secs() * kills as u64),
         // Proves: C9
         scenario(
             "etcd: leader killed with a node",
@@ -72,23 +73,20 @@ pub(super) fn scenarios(long: bool) -> Vec<Scenario> {
             "all three members are killed and start again a minute later",
             three_members,
             |stage| Box::pin(long_outage(stage)),
-        ),
+        )
+        .taking(LONG_OUTAGE.as_secs() + 25),
     ]
 }
 
-fn leader(stage: &mut Stage) -> Result<usize> {
-    Ok(block_in_place(|| stage.etcd().leader()).ok_or("no member of etcd leads")?)
-}
-
 async fn pause_leader(stage: &mut Stage) -> Result<Expect> {
-    let paused = leader(stage)?;
+    let paused = stage.etcd_leader()?;
     let fault = stage.fault();
     stage.etcd().stop_process(paused);
     sleep(WINDOW + Duration::from_secs(2)).await;
     let successor = block_in_place(|| stage.etcd().leader());
     stage.require(successor.is_some_and(|next| next != paused), "no other member took the lead");
     stage.etcd().continue_process(paused);
-    let took = stage.recovered(&fault, &[], boottime_ns()).await?;
+    let took = stage.recovered(&fault, &[], machine_ns()).await?;
     stage.more_calls(300).await?;
     Ok(Expect::nothing_after(&fault).recovered(took, AT_ONCE))
 }
@@ -97,20 +95,20 @@ async fn kill_leaders(stage: &mut Stage, kills: usize) -> Result<Expect> {
     let fault = stage.fault();
     for _ in 0..kills {
         let next = Instant::now() + KILL_EVERY;
-        let killed = leader(stage)?;
+        let killed = stage.etcd_leader()?;
         block_in_place(|| stage.etcd().kill(killed));
         sleep(MEMBER_AWAY).await;
         block_in_place(|| stage.etcd().restart(killed));
         sleep_until(next).await;
     }
-    let took = stage.recovered(&fault, &[], boottime_ns()).await?;
+    let took = stage.recovered(&fault, &[], machine_ns()).await?;
     stage.more_calls(300).await?;
     stage.note(format!("{kills} leaders of etcd killed"));
     Ok(Expect::nothing_after(&fault).recovered(took, AT_ONCE))
 }
 
 async fn kill_leader_and_node(stage: &mut Stage) -> Result<Expect> {
-    let member = leader(stage)?;
+    let member = stage.etcd_leader()?;
     let victim = stage.follower()?;
     let fault = stage.fault();
     let life = stage.kill(&victim)?;
@@ -144,7 +142,7 @@ async fn short_outage(stage: &mut Stage) -> Result<Expect> {
     for member in 0..3 {
         stage.etcd().continue_process(member);
     }
-    let returned_ns = boottime_ns();
+    let returned_ns = machine_ns();
     stage.require(
         stage.mirror().heard_ns(hung).is_some_and(|heard| heard < later(fault.began_ns, HEARTBEAT)),
         "etcd went on although all members were stopped",
@@ -160,10 +158,10 @@ async fn long_outage(stage: &mut Stage) -> Result<Expect> {
     let fault = stage.fault();
     block_in_place(|| (0..3).for_each(|member| stage.etcd().kill(member)));
     sleep(LONG_OUTAGE).await;
-    let returned_ns = boottime_ns();
+    let returned_ns = machine_ns();
     block_in_place(|| stage.etcd().restart_all());
     let took = stage.recovered(&fault, &[], returned_ns).await?;
-    let back_ns = boottime_ns();
+    let back_ns = machine_ns();
     stage.more_calls(300).await?;
     judge_outage(stage, fault.began_ns, returned_ns);
     let within = WINDOW + Duration::from_secs(3);

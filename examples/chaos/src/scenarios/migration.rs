@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::{CRASH, CRASH_GOAL, Scenario, scenario};
 use crate::Result;
-use crate::clock::boottime_ns;
+use crate::clock::machine_ns;
 use crate::expect::{Allowed, Expect, later};
 use crate::records::State;
 use crate::shard::SHARDS;
@@ -125,7 +125,7 @@ async fn cascade(stage: &mut Stage) -> Result<Expect> {
         let held = stage.mirror().look(|state| moving(state, &source, target));
         stage.require(held > 0, format!("no shard was on its way to {target} when it was killed"));
         stage.note(format!("{held} shards were on their way to {target}"));
-        last_ns = boottime_ns();
+        last_ns = machine_ns();
         gone.push(stage.kill(target)?);
         let retargeted = |state: &State| moving(state, &source, target) == 0;
         let what = format!("shards on their way to {target} have another target");

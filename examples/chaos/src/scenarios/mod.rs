@@ -15,38 +15,78 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+pub(crate) use self::network::require_refused;
+pub(crate) use self::pause::judge_after_right;
 use crate::Result;
 use crate::expect::Expect;
+use crate::matrix::Cell;
 use crate::stage::{Setup, Stage, WINDOW};
 
 /// What the median of recoveries from a killed process must stay below, at default timing.
-const CRASH_GOAL: Duration = Duration::from_secs(2);
+pub(crate) const CRASH_GOAL: Duration = Duration::from_secs(2);
 /// The same with a heartbeat of 250 ms.
 const CRASH_GOAL_FAST: Duration = Duration::from_secs(1);
 /// By how much a single recovery from a killed process may miss that goal.
 const CRASH_SPREAD: Duration = Duration::from_secs(1);
 /// Until when all must be served again after a process was killed, at default timing.
-const CRASH: Duration = CRASH_GOAL.saturating_add(CRASH_SPREAD);
+pub(crate) const CRASH: Duration = CRASH_GOAL.saturating_add(CRASH_SPREAD);
 /// Until when all must be served again after a node fell silent.
-const SILENCE: Duration = WINDOW.saturating_add(Duration::from_secs(1));
+pub(crate) const SILENCE: Duration = WINDOW.saturating_add(Duration::from_secs(1));
 /// Until when all must be served again after what needs no detection.
-const PLANNED: Duration = Duration::from_secs(15);
+pub(crate) const PLANNED: Duration = Duration::from_secs(15);
 /// Until when all must be served again after a fault that took no owner away has ended.
-const AT_ONCE: Duration = Duration::from_secs(2);
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(2);
 
 type Play = dyn for<'a> Fn(&'a mut Stage) -> BoxFuture<'a, Result<Expect>> + Send + Sync;
+
+type Needs = fn() -> std::result::Result<(), String>;
+
+/// About how long one takes of which nothing else is known.
+const SECONDS: u64 = 20;
 
 /// A fault, what it is put on, and what it may cost.
 #[derive(Clone)]
 pub struct Scenario {
     /// Its name; a part of it chooses it on the command line.
-    pub name: &'static str,
+    pub name: String,
     /// What happens, in a sentence.
-    pub about: &'static str,
+    pub about: String,
+    /// Its place in the matrix, if it has one.
+    pub cell: Option<Cell>,
+    /// About how long it takes.
+    pub seconds: u64,
     /// What it begins with.
-    pub setup: fn() -> Setup,
+    pub setup: Setup,
+    /// Why this machine can't play it, if it can't.
+    pub needs: Needs,
     /// Puts the fault on a stage and says what it may cost.
     pub play: Arc<Play>,
+}
+
+impl Scenario {
+    /// A scenario that every machine can play.
+    #[must_use]
+    pub fn of<P>(name: String, about: String, setup: Setup, play: P) -> Self
+    where
+        P: for<'a> Fn(&'a mut Stage) -> BoxFuture<'a, Result<Expect>> + Send + Sync + 'static,
+    {
+        let (needs, play) = ((|| Ok(())) as Needs, Arc::new(play));
+        Self { name, about, cell: None, seconds: SECONDS, setup, needs, play }
+    }
+
+    /// The same, where the machine has what it needs.
+    #[must_use]
+    pub fn needing(mut self, needs: Needs) -> Self {
+        self.needs = needs;
+        self
+    }
+
+    /// About how long it takes.
+    #[must_use]
+    fn taking(mut self, seconds: u64) -> Self {
+        self.seconds = seconds;
+        self
+    }
 }
 
 impl fmt::Debug for Scenario {
@@ -59,7 +99,7 @@ fn scenario<P>(name: &'static str, about: &'static str, setup: fn() -> Setup, pl
 where
     P: for<'a> Fn(&'a mut Stage) -> BoxFuture<'a, Result<Expect>> + Send + Sync + 'static,
 {
-    Scenario { name, about, setup, play: Arc::new(play) }
+    Scenario::of(name.to_owned(), about.to_owned(), setup(), play)
 }
 
 /// All scenarios, in the order in which they are played; `long` gives the one that kills etcd's
@@ -83,7 +123,7 @@ mod tests {
     #[test]
     fn names_are_unique() {
         let all = super::all(false);
-        let names: BTreeSet<_> = all.iter().map(|scenario| scenario.name).collect();
+        let names: BTreeSet<_> = all.iter().map(|scenario| scenario.name.as_str()).collect();
         assert_eq!(names.len(), all.len());
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{AT_ONCE, SILENCE, Scenario, scenario};
 use crate::Result;
-use crate::clock::boottime_ns;
+use crate::clock::machine_ns;
 use crate::expect::{Allowed, Expect, about, later};
 use crate::proxy::Mode;
 use crate::records::State;
@@ -98,7 +98,7 @@ async fn cut_off_etcd(stage: &mut Stage, cut: Mode) -> Result<Expect> {
 
 /// Calls that reached a node after its shards were served elsewhere; the judge of answers sees to it
 /// that none was answered.
-fn require_refused(stage: &mut Stage, served_elsewhere_ns: u64) {
+pub(crate) fn require_refused(stage: &mut Stage, served_elsewhere_ns: u64) {
     let book = stage.caller().book();
     let refused = book.iter().filter(|call| {
         call.is_probe && call.sent_ns > served_elsewhere_ns && call.testimony().is_none()
@@ -142,7 +142,7 @@ async fn resets(stage: &mut Stage) -> Result<Expect> {
         sleep(RESET_EVERY).await;
     }
     stage.require_disturbed(&victim)?;
-    let took = stage.recovered(&fault, &[], boottime_ns()).await?;
+    let took = stage.recovered(&fault, &[], machine_ns()).await?;
     stage.more_calls(300).await?;
     Ok(Expect::nothing_after(&fault).recovered(took, AT_ONCE))
 }
@@ -153,7 +153,7 @@ async fn late(stage: &mut Stage) -> Result<Expect> {
     stage.set_etcd(&victim, Mode::Delay(LATE))?;
     sleep(DISTURBED).await;
     stage.require_disturbed(&victim)?;
-    let took = stage.recovered(&fault, &[], boottime_ns()).await?;
+    let took = stage.recovered(&fault, &[], machine_ns()).await?;
     stage.set_etcd(&victim, Mode::Pass)?;
     stage.more_calls(300).await?;
     Ok(Expect::nothing_after(&fault).recovered(took, AT_ONCE))
@@ -166,7 +166,7 @@ async fn cut_off_peers(stage: &mut Stage) -> Result<Expect> {
     stage.set_peers(&victim, Mode::BlackHole)?;
     sleep(WINDOW + Duration::from_secs(2)).await;
     stage.require_disturbed(&victim)?;
-    let healed_ns = boottime_ns();
+    let healed_ns = machine_ns();
     stage.set_peers(&victim, Mode::Pass)?;
     let took = stage.recovered(&fault, &[], healed_ns).await?;
     stage.more_calls(300).await?;

@@ -8,8 +8,9 @@ use tokio::time::sleep;
 
 use super::{AT_ONCE, SILENCE, Scenario, scenario};
 use crate::Result;
-use crate::clock::{boottime_ns, nanos, since};
+use crate::clock::{machine_ns, nanos, since};
 use crate::expect::{Allowed, Expect, about, later};
+use crate::records::{Life, State};
 use crate::stage::{MARGIN, PATIENCE, Setup, Stage, WINDOW};
 
 /// How long a new life takes at least from the moment that etcd knew of it to its first turn, less
@@ -69,7 +70,7 @@ async fn short_pause(stage: &mut Stage) -> Result<Expect> {
     let fault = stage.fault();
     stage.signal(&victim, Signal::STOP)?;
     sleep(WINDOW / 2).await;
-    let continued_ns = boottime_ns();
+    let continued_ns = machine_ns();
     stage.signal(&victim, Signal::CONT)?;
     let took = stage.recovered(&fault, &[], continued_ns).await?;
     stage.more_calls(300).await?;
@@ -82,22 +83,19 @@ async fn long_pause(stage: &mut Stage, victim: &str, pause: Duration) -> Result<
     let life = stage.life(victim)?;
     let fault = stage.fault();
     stage.signal(victim, Signal::STOP)?;
-    let stopped_ns = boottime_ns();
+    let stopped_ns = machine_ns();
     let took = stage.recovered(&fault, std::slice::from_ref(&life), fault.began_ns).await?;
     sleep(pause.saturating_sub(since(stopped_ns))).await;
-    let continued_ns = boottime_ns();
+    let continued_ns = machine_ns();
     stage.signal(victim, Signal::CONT)?;
 
-    let is_back =
-        |state: &crate::records::State| state.life(victim).is_some_and(|present| present != life);
+    let is_back = |state: &State| state.life(victim).is_some_and(|present| present != life);
     stage.mirror().wait("the paused node joins again", PATIENCE, is_back).await?;
     let back = stage.life(victim)?;
     stage.even(3).await?;
     stage.more_calls(300).await?;
     stage.require_waited(&fault, victim, continued_ns);
-    let heard_ns = stage.mirror().heard_ns(back.incarnation).unwrap_or(continued_ns);
-    let back_ns = heard_ns.saturating_sub(nanos(HEARD_LATE));
-    judge_after_right(stage, process, stopped_ns, back_ns);
+    judge_after_right(stage, process, stopped_ns, continued_ns, &back);
 
     let allowed = Allowed::in_flight(fault.began_ns, later(fault.began_ns, SILENCE));
     let expect = Expect::nothing_after(&fault).recovered(took, SILENCE).failures(allowed);
@@ -108,8 +106,17 @@ async fn long_pause(stage: &mut Stage, victim: &str, pause: Duration) -> Result<
 }
 
 /// The last heartbeat of a paused process was sent before it was stopped, so its right ended at the
-/// latest *D − m* after that: no turn that began later may be acknowledged before its new life.
-fn judge_after_right(stage: &mut Stage, process: u32, stopped_ns: u64, back_ns: u64) {
+/// latest *D − m* after that: no turn that began later may be acknowledged before its new life,
+/// `back`.
+pub(crate) fn judge_after_right(
+    stage: &mut Stage,
+    process: u32,
+    stopped_ns: u64,
+    continued_ns: u64,
+    back: &Life,
+) {
+    let heard_ns = stage.mirror().heard_ns(back.incarnation).unwrap_or(continued_ns);
+    let back_ns = heard_ns.saturating_sub(nanos(HEARD_LATE));
     let right_ended_ns = later(stopped_ns, WINDOW - MARGIN);
     let book = stage.caller().book();
     let turns = || {

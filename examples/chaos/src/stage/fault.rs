@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{PATIENCE, Stage};
 use crate::Result;
-use crate::clock::boottime_ns;
+use crate::clock::machine_ns;
 use crate::records::{Life, State};
 use crate::shard::{SHARDS, shard_of};
 
@@ -21,7 +21,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 /// What was so just before a fault.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// The moment before it, on [`boottime_ns`].
+    /// The moment before it, on [`machine_ns`].
     pub began_ns: u64,
     /// The last revision before it, as far as was seen.
     pub revision: u64,
@@ -61,7 +61,7 @@ impl Stage {
                 probes.push(key);
             }
         }
-        Fault { began_ns: boottime_ns(), revision, owners, probes }
+        Fault { began_ns: machine_ns(), revision, owners, probes }
     }
 
     /// Waits until every shard is owned by a live node, none by the lives that are `gone`, and a
@@ -82,7 +82,7 @@ impl Stage {
                         return Err(format!("{key} is not served"));
                     }
                 }
-                Ok(boottime_ns())
+                Ok(machine_ns())
             });
         }
         let mut last = from_ns;

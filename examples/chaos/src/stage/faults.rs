@@ -9,6 +9,7 @@ use crate::Result;
 use crate::calls::Asks;
 use crate::load;
 use crate::proxy::{Mode, Proxy};
+use crate::rate::ClockRate;
 use crate::records::Life;
 use crate::shard::shard_of;
 
@@ -97,6 +98,39 @@ impl Stage {
     pub fn set_peers(&self, name: &str, mode: Mode) -> Result<()> {
         self.place_named(name)?.peer.iter().for_each(|proxy| proxy.set(mode));
         Ok(())
+    }
+
+    /// Resets all present connections of a node's peers to it.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn reset_peers(&self, name: &str) -> Result<()> {
+        self.place_named(name)?.peer.iter().for_each(Proxy::reset);
+        Ok(())
+    }
+
+    /// The clocks of a node run at this rate from now on.
+    ///
+    /// # Errors
+    /// When there is no such node, or its clocks can't be changed.
+    pub fn set_clock(&mut self, name: &str, rate: f64) -> Result<()> {
+        let clock = self.place_of(name)?.clock.as_mut();
+        clock.ok_or_else(|| format!("the clocks of {name} can't be changed"))?.set(rate)
+    }
+
+    /// How far the clocks of a node are off.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn skew(&self, name: &str) -> Result<Duration> {
+        Ok(self.place_named(name)?.clock.as_ref().map(ClockRate::skew).unwrap_or_default())
+    }
+
+    /// Makes it a condition that etcd heard at most `beats_max` heartbeats of a node between two
+    /// moments.
+    pub fn require_silent(&mut self, name: &str, from_ns: u64, to_ns: u64, beats_max: usize) {
+        let beats = self.mirror.beats(name, from_ns, to_ns).len();
+        self.require(beats <= beats_max, format!("etcd heard {beats} heartbeats of {name}"));
     }
 
     /// Makes it a condition that the proxies of a node have done harm.

@@ -40,10 +40,12 @@ impl Stage {
         let tally = history::tally(&changes, after);
         let mut row = Row {
             scenario: String::new(),
+            cell: None,
             round: 0,
             verdict: Verdict::Held,
             recovery_ms: None,
             recovery_goal_ms: None,
+            slowest_ms: None,
             moves: tally.moves,
             answered: calls.iter().filter(|call| call.testimony().is_some()).count(),
             failed: failures_by_class(&calls),
@@ -65,6 +67,7 @@ impl Stage {
                 let recovery = expect.recovery.map(|(took, _)| took);
                 row.recovery_ms = recovery.map(ms);
                 row.recovery_goal_ms = expect.goal.map(ms);
+                row.slowest_ms = slowest(&calls, expect.began_ns).map(ms);
                 violations.extend(compare(&expect, &row, &calls));
                 if !violations.is_empty() {
                     row.verdict = Verdict::Violated;
@@ -132,6 +135,13 @@ fn compare(expect: &Expect, row: &Row, calls: &[Call]) -> Vec<String> {
         violations.push(format!("it proves nothing: {answered} calls answered, less than {min}"));
     }
     violations.into_lines()
+}
+
+/// What the slowest answered call of the load took that ended after a moment.
+fn slowest(calls: &[Call], after_ns: u64) -> Option<Duration> {
+    let calls = calls.iter().filter(|call| !failed(call) && !call.is_probe);
+    let ended = calls.filter(|call| call.answered_ns > after_ns);
+    ended.map(|call| Duration::from_nanos(call.answered_ns - call.sent_ns)).max()
 }
 
 fn failed(call: &Call) -> bool {

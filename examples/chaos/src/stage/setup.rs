@@ -18,6 +18,9 @@ pub struct Setup {
     pub(super) variables: Vec<(String, String)>,
     pub(super) etcd_proxies: bool,
     pub(super) peer_proxies: bool,
+    pub(super) member_proxies: bool,
+    pub(super) idle: bool,
+    pub(super) clocks: bool,
 }
 
 impl Setup {
@@ -31,6 +34,9 @@ impl Setup {
             variables: Vec::new(),
             etcd_proxies: false,
             peer_proxies: false,
+            member_proxies: false,
+            idle: false,
+            clocks: false,
         };
         setup
             .with("GREENROOM_REBALANCE_STABILITY", &format!("{REBALANCE_STABILITY:?}"))
@@ -63,6 +69,27 @@ impl Setup {
     #[must_use]
     pub fn peer_proxies(mut self) -> Self {
         self.peer_proxies = true;
+        self
+    }
+
+    /// Each member of etcd is reached by the others through a proxy.
+    #[must_use]
+    pub fn member_proxies(mut self) -> Self {
+        self.member_proxies = true;
+        self
+    }
+
+    /// One more node, [`IDLE`](super::IDLE), hosts nothing and so owns nothing.
+    #[must_use]
+    pub fn idle(mut self) -> Self {
+        self.idle = true;
+        self
+    }
+
+    /// The clock of each node may be made to run at another rate.
+    #[must_use]
+    pub fn clocks(mut self) -> Self {
+        self.clocks = true;
         self
     }
 }
