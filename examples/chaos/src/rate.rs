@@ -14,11 +14,10 @@ use crate::clock::nanos;
 
 /// What a process loads so that its clocks obey a [`ClockRate`].
 const SOURCE: &str = include_str!("../shim/clock_rate.c");
-const DIRECTORY: &str = "target/chaos";
 const MILLION: i64 = 1_000_000;
 
 static LIBRARY: LazyLock<std::result::Result<PathBuf, String>> =
-    LazyLock::new(|| build(Path::new(DIRECTORY)).map_err(|error| error.to_string()));
+    LazyLock::new(|| build().map_err(|error| error.to_string()));
 
 /// Why clocks of nodes can't be made to run at other rates on this machine.
 ///
@@ -126,28 +125,30 @@ fn read_ns(clock: ClockId) -> i64 {
     i64::try_from(ns).unwrap_or(i64::MAX)
 }
 
-/// Compiles the library and tries it on a program that does nothing.
-fn build(directory: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(directory)?;
-    let directory = std::path::absolute(directory)?;
-    let (source, library) = (directory.join("clock_rate.c"), directory.join("clock_rate.so"));
+/// Compiles the library, beside this binary, and tries it on a program that does nothing.
+fn build() -> Result<PathBuf> {
+    let scratch = tempfile::tempdir()?;
+    let (source, built) = (scratch.path().join("clock_rate.c"), scratch.path().join("built.so"));
     fs::write(&source, SOURCE)?;
     let compiled = Command::new("cc")
         .args(["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
-        .args([&library, &source])
+        .args([&built, &source])
         .output()
         .map_err(|error| format!("needs a C compiler (cc): {error}"))?;
     if !compiled.status.success() {
         let why = String::from_utf8_lossy(&compiled.stderr);
         return Err(format!("the clock can't be compiled: {why}").into());
     }
-    let clock = ClockRate::start(&directory.join("clock_rate.try"))?;
-    let tried = Command::new("true")
-        .env("LD_PRELOAD", &library)
-        .env("CHAOS_CLOCK", &clock.path)
-        .output()?;
+    let clock = ClockRate::start(&scratch.path().join("clock"))?;
+    let tried =
+        Command::new("true").env("LD_PRELOAD", &built).env("CHAOS_CLOCK", &clock.path).output()?;
     if !tried.status.success() {
         return Err(String::from_utf8_lossy(&tried.stderr).trim().to_owned().into());
     }
+    // Another run may have the former one loaded, which must not change under it.
+    let library = std::env::current_exe()?.with_file_name("clock_rate.so");
+    let beside = library.with_extension(std::process::id().to_string());
+    fs::copy(&built, &beside)?;
+    fs::rename(&beside, &library)?;
     Ok(library)
 }

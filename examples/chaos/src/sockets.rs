@@ -2,17 +2,34 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::process::Command;
 
-/// How many segments TCP has sent again since the machine started, on all its connections: where a
-/// fault loses segments, it grows.
-#[must_use]
-pub fn sent_again() -> u64 {
-    let counters = fs::read_to_string("/proc/net/snmp").unwrap_or_default();
-    let mut lines = counters.lines().filter_map(|line| line.strip_prefix("Tcp:"));
-    let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return 0 };
-    let mut pairs = names.split_whitespace().zip(values.split_whitespace());
-    let found = pairs.find(|(name, _)| *name == "RetransSegs");
-    found.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+use crate::Result;
+
+/// Why lost segments can't be counted on this machine.
+///
+/// # Errors
+/// The reason: `ss` is missing.
+pub fn can_count() -> std::result::Result<(), String> {
+    lost().map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// How many segments the kernel has thrown away that had arrived at the open sockets of this process.
+///
+/// # Errors
+/// When `ss`, which asks the kernel, can't be run.
+pub fn lost() -> Result<u64> {
+    let output = Command::new("ss").arg("-tmnpHO").output();
+    let output = output.map_err(|error| format!("needs ss (iproute2): {error}"))?;
+    let owner = format!("pid={},", std::process::id());
+    let sockets = String::from_utf8_lossy(&output.stdout).into_owned();
+    let own = sockets.lines().filter(|socket| socket.contains(&owner));
+    // The memory of a socket ends in the number of segments that were dropped: `…,bl0,d12)`.
+    let lost = own.filter_map(|socket| {
+        let (_, dropped) = socket.rsplit_once(",d")?;
+        dropped.split(')').next()?.parse::<u64>().ok()
+    });
+    Ok(lost.sum())
 }
 
 /// Whether the end of a connection at `local`, whose other end is at `remote`, belongs to a process

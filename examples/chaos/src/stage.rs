@@ -37,6 +37,8 @@ use crate::shard::SHARDS;
 pub const WINDOW: Duration = Duration::from_secs(6);
 /// *m*, the margin: the default.
 pub const MARGIN: Duration = Duration::from_millis(500);
+/// *h*, the heartbeat interval: the default.
+pub const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long anything may take that no scenario measures.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Answered calls before a fault begins.

@@ -6,12 +6,10 @@ use super::play::Played;
 use super::{Cell, Fault, Target};
 use crate::expect::{Allowed, Expect, about, later};
 use crate::scenarios::{AT_ONCE, CRASH, CRASH_GOAL, PLANNED, SILENCE};
-use crate::stage::{MARGIN, WINDOW};
+use crate::stage::{HEARTBEAT, MARGIN, WINDOW};
 
 /// How long after a kill a caller may still have sent a call to the dead process.
 const UNNOTICED: Duration = Duration::from_millis(500);
-/// *h*, the heartbeat interval: the default.
-const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long all of etcd may be away without any harm, less what it takes to come back.
 const HARMLESS: Duration = Duration::from_secs(3);
 

@@ -5,13 +5,12 @@ use std::time::Duration;
 use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep};
 
-use super::nodes::{LOSS, RESET_EVERY, SENT_AGAIN_MIN};
+use super::nodes::{LOSS, RESET_EVERY, lost, require_lost};
 use super::play::Played;
 use super::{Cell, Fault, Target, cost};
 use crate::Result;
 use crate::clock::machine_ns;
 use crate::proxy::Mode;
-use crate::sockets;
 use crate::stage::{PATIENCE, Stage};
 
 /// From one compaction to the next: there must be something new.
@@ -22,8 +21,8 @@ const ELECTED: Duration = Duration::from_secs(3);
 /// What proxies and kernel had counted before a fault.
 struct Counted {
     disturbed: u64,
-    between_members: u64,
-    sent_again: u64,
+    between_members: Vec<u64>,
+    lost: u64,
 }
 
 pub(super) async fn play(stage: &mut Stage, cell: Cell) -> Result<Played> {
@@ -39,7 +38,7 @@ pub(super) async fn play(stage: &mut Stage, cell: Cell) -> Result<Played> {
     let counted = Counted {
         disturbed: stage.disturbed_before(&hit),
         between_members: stage.part_members(&hit, Mode::Pass)?,
-        sent_again: sockets::sent_again(),
+        lost: lost(cell)?,
     };
     let lasts = cost::lasts(cell);
     let before = stage.fault();
@@ -56,6 +55,7 @@ pub(super) async fn play(stage: &mut Stage, cell: Cell) -> Result<Played> {
         _ => require_away(stage, cell, &hit, leader).await,
     }
     sleep(lasts.saturating_sub(began.elapsed())).await;
+    require_lost(stage, cell, counted.lost)?;
     let healed_ns = machine_ns();
     heal(stage, cell, &hit)?;
     let took = stage.recovered(&before, &[], healed_ns).await?;
@@ -147,20 +147,18 @@ fn prove(stage: &mut Stage, cell: Cell, hit: &[usize], counted: &Counted) -> Res
     let disturbed = stage.disturbed_before(hit) - counted.disturbed;
     match cell.fault {
         Fault::CutPeers => {
-            let held = stage.part_members(hit, Mode::Pass)? - counted.between_members;
-            stage.require(held > 0, "the members of etcd heard each other all the time");
-            stage.note(format!("{held} chunks between members of etcd held"));
+            let now = stage.part_members(hit, Mode::Pass)?;
+            let held = now.iter().zip(&counted.between_members).map(|(now, before)| now - before);
+            let held: Vec<u64> = held.collect();
+            let all_parted = held.iter().all(|held| *held > 0);
+            stage.require(all_parted, format!("members of etcd heard each other: {held:?}"));
+            stage.note(format!("chunks to each member of etcd held: {held:?}"));
         }
         Fault::Kill | Fault::Stop => {}
         fault if fault.is_pause() => {}
-        fault => {
+        _ => {
             stage.require(disturbed > 0, "the proxies before etcd let everything through");
             stage.note(format!("{disturbed} chunks or connections to etcd disturbed"));
-            if fault == Fault::Loss {
-                let again = sockets::sent_again() - counted.sent_again;
-                stage.require(again >= SENT_AGAIN_MIN, format!("only {again} segments sent again"));
-                stage.note(format!("{again} segments had to be sent again"));
-            }
         }
     }
     Ok(())

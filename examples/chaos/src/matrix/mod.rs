@@ -12,6 +12,7 @@ use std::fmt;
 pub use self::thin::left_out;
 use crate::rate;
 use crate::scenarios::Scenario;
+use crate::sockets;
 use crate::stage::Setup;
 
 /// What is hit.
@@ -219,7 +220,11 @@ impl Cell {
             Box::pin(play::play(stage, self))
         });
         let scenario = Scenario { cell: Some(self), seconds: self.seconds(), ..scenario };
-        if self.fault.is_clock() { scenario.needing(rate::possible) } else { scenario }
+        match self.fault {
+            Fault::ClockSlow | Fault::ClockFast => scenario.needing(rate::possible),
+            Fault::Loss => scenario.needing(sockets::can_count),
+            _ => scenario,
+        }
     }
 
     fn setup(self) -> Setup {

@@ -9,7 +9,7 @@ use super::{AT_ONCE, Scenario, scenario};
 use crate::Result;
 use crate::clock::{machine_ns, nanos};
 use crate::expect::{Allowed, Expect, about, later};
-use crate::stage::{MARGIN, Setup, Stage, WINDOW};
+use crate::stage::{HEARTBEAT, MARGIN, Setup, Stage, WINDOW};
 
 /// From one kill of etcd's leader to the next.
 const KILL_EVERY: Duration = Duration::from_secs(15);
@@ -18,8 +18,6 @@ const MEMBER_AWAY: Duration = Duration::from_secs(6);
 /// How long all of etcd may be away without any harm.
 const SHORT_OUTAGE: Duration = Duration::from_secs(4);
 const LONG_OUTAGE: Duration = Duration::from_secs(60);
-/// *h*, the heartbeat interval: the default.
-const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Calls of a hundred that may be in doubt although they can't have run.
 const IN_DOUBT_PERCENT_MAX: usize = 2;
 /// By how much a call may overrun its deadline, on a busy machine.

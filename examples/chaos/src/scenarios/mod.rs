@@ -1,6 +1,7 @@
 //! The scenarios: each begins with a cluster under load, puts one fault on it, and states what that
 //! may cost.
 
+mod clock;
 mod compaction;
 mod crash;
 mod etcd;
@@ -113,6 +114,7 @@ pub fn all(long: bool) -> Vec<Scenario> {
     all.extend(etcd::scenarios(long));
     all.extend(network::scenarios());
     all.extend(compaction::scenarios());
+    all.extend(clock::scenarios());
     all
 }
 

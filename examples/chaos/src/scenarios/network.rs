@@ -31,14 +31,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "cut off etcd, not off peers",
             "no byte passes between a node and etcd until its shards are served elsewhere",
             etcd_proxies,
-            |stage| Box::pin(cut_off_etcd(stage, Mode::BlackHole)),
+            |stage| Box::pin(cut_follower_off_etcd(stage, Mode::BlackHole)),
         ),
         // Proves: C7
         scenario(
             "cut off etcd one way",
             "what a node sends to etcd is held; what etcd sends arrives",
             etcd_proxies,
-            |stage| Box::pin(cut_off_etcd(stage, Mode::HoldRequests)),
+            |stage| Box::pin(cut_follower_off_etcd(stage, Mode::HoldRequests)),
         ),
         // Proves: C13
         scenario(
@@ -70,27 +70,31 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-async fn cut_off_etcd(stage: &mut Stage, cut: Mode) -> Result<Expect> {
+async fn cut_follower_off_etcd(stage: &mut Stage, cut: Mode) -> Result<Expect> {
     let victim = stage.follower()?;
-    let life = stage.life(&victim)?;
+    cut_off_etcd(stage, &victim, cut).await
+}
+
+pub(super) async fn cut_off_etcd(stage: &mut Stage, victim: &str, cut: Mode) -> Result<Expect> {
+    let life = stage.life(victim)?;
     let mut blind = Blind::join(stage).await?;
     let fault = stage.fault();
-    stage.set_etcd(&victim, cut)?;
-    blind.cut_and_call(&fault, &victim);
+    stage.set_etcd(victim, cut)?;
+    blind.cut_and_call(&fault, victim);
     let took = stage.recovered(&fault, std::slice::from_ref(&life), fault.began_ns).await?;
-    stage.require_disturbed(&victim)?;
+    stage.require_disturbed(victim)?;
     // The node has lost its shards, and the blind caller goes on calling it.
     sleep(BLIND).await;
     blind.end().await;
     require_refused(stage, later(fault.began_ns, took));
-    stage.set_etcd(&victim, Mode::Pass)?;
-    let is_back = |state: &State| state.life(&victim).is_some_and(|present| present != life);
+    stage.set_etcd(victim, Mode::Pass)?;
+    let is_back = |state: &State| state.life(victim).is_some_and(|present| present != life);
     stage.mirror().wait("the node joins again", PATIENCE, is_back).await?;
     stage.even(3).await?;
     stage.more_calls(300).await?;
     let allowed = Allowed::in_flight(fault.began_ns, later(fault.began_ns, SILENCE));
     let expect = Expect::nothing_after(&fault).recovered(took, SILENCE).failures(allowed);
-    let shards = fault.owned_by(&victim);
+    let shards = fault.owned_by(victim);
     let moves = *about(shards).start()..=2 * shards + shards / 10;
     // The blind caller's life may have ended too.
     Ok(expect.moves(moves).lives_over(1..=2).fences(1..=1))

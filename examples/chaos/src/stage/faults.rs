@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::{PATIENCE, Stage};
+use super::{HEARTBEAT, PATIENCE, Stage};
 use crate::Result;
 use crate::calls::Asks;
+use crate::clock::machine_ns;
 use crate::load;
 use crate::proxy::{Mode, Proxy};
 use crate::rate::ClockRate;
@@ -124,6 +125,28 @@ impl Stage {
     /// When there is no such node.
     pub fn skew(&self, name: &str) -> Result<Duration> {
         Ok(self.place_named(name)?.clock.as_ref().map(ClockRate::skew).unwrap_or_default())
+    }
+
+    /// Makes it a condition that the heartbeats of a node, as etcd heard them since a moment, came at
+    /// the rate of its clock.
+    ///
+    /// # Errors
+    /// When too few were heard.
+    pub fn require_rate(&mut self, name: &str, rate: f64, since_ns: u64) -> Result<()> {
+        let beats = self.mirror.beats(name, since_ns, machine_ns());
+        let mut intervals: Vec<u64> = beats.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        intervals.sort_unstable();
+        let median = *intervals.get(intervals.len() / 2).ok_or("too few heartbeats were heard")?;
+        let median = Duration::from_nanos(median);
+        let expected = HEARTBEAT.div_f64(rate);
+        let off = median.abs_diff(expected).as_secs_f64() / expected.as_secs_f64();
+        let what =
+            format!("heartbeats of {name} came every {median:.3?}, not every {expected:.3?}");
+        // Nearer to what it must be than to what it would be without the fault.
+        self.require(off < (rate - 1.0).abs() / 2.0, what);
+        let skew = self.skew(name)?;
+        self.note(format!("{name} sent a heartbeat every {median:.3?}, its clocks {skew:.2?} off"));
+        Ok(())
     }
 
     /// Makes it a condition that etcd heard at most `beats_max` heartbeats of a node between two

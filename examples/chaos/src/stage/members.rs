@@ -68,11 +68,11 @@ impl Stage {
     }
 
     /// Cuts some members of etcd off the others, or lets them hear each other again; how many chunks
-    /// between members were held until now.
+    /// to each member were held until now.
     ///
     /// # Errors
     /// When one of them doesn't run.
-    pub fn part_members(&self, parted: &[usize], mode: Mode) -> Result<u64> {
+    pub fn part_members(&self, parted: &[usize], mode: Mode) -> Result<Vec<u64>> {
         for (number, proxy) in self.members.iter().enumerate() {
             if parted.contains(&number) || mode == Mode::Pass {
                 proxy.set(mode);
@@ -82,7 +82,7 @@ impl Stage {
             let process = parted.first().and_then(|number| self.etcd.process_id(*number));
             proxy.set_from(process.ok_or("the member doesn't run")?, mode);
         }
-        Ok(self.members.iter().map(Proxy::disturbed).sum())
+        Ok(self.members.iter().map(Proxy::disturbed).collect())
     }
 
     fn proxies_before(&self, wanted: impl Fn(usize) -> bool) -> impl Iterator<Item = &Proxy> {
