@@ -20,6 +20,8 @@ const SHORT_OUTAGE: Duration = Duration::from_secs(4);
 const LONG_OUTAGE: Duration = Duration::from_secs(60);
 /// Calls of a hundred that may be in doubt although they can't have run.
 const IN_DOUBT_PERCENT_MAX: usize = 2;
+/// How long half of the calls may wait that nobody may run. A call that waits for its deadline takes seconds.
+const DARK_MEDIAN_MAX: Duration = Duration::from_millis(500);
 /// By how much a call may overrun its deadline, on a busy machine.
 const OVERRUN: Duration = Duration::from_millis(500);
 
@@ -170,8 +172,8 @@ async fn long_outage(stage: &mut Stage) -> Result<Expect> {
     Ok(expect.moves(0..=2 * crate::shard::SHARDS as usize).fences(0..=3).lives_over(0..=3))
 }
 
-/// Calls made while nobody may run turns fail by their deadline, and say that they did not run. A few
-/// may not know: the deadline passed while their last try was on its way.
+/// Calls made while nobody may run turns fail at once, and say that they did not run. A few may not know: the
+/// deadline passed while their last try was on its way.
 fn judge_outage(stage: &mut Stage, began_ns: u64, returned_ns: u64) {
     let book = stage.caller().book();
     let dark = later(began_ns, WINDOW);
@@ -182,7 +184,11 @@ fn judge_outage(stage: &mut Stage, began_ns: u64, returned_ns: u64) {
     spans.sort_unstable();
     if let Some(median) = spans.get(spans.len() / 2) {
         let calls = spans.len();
-        stage.note(format!("{calls} calls failed in the dark, after {} ms", median / 1_000_000));
+        let after = Duration::from_nanos(*median);
+        stage.note(format!("{calls} calls failed in the dark, after {} ms", after.as_millis()));
+        if after > DARK_MEDIAN_MAX {
+            stage.complain(format!("half of the calls waited in the dark for {after:.1?} or more"));
+        }
     }
     let in_doubt = made.iter().filter(|call| call.in_doubt()).count();
     if in_doubt * 100 > made.len() * IN_DOUBT_PERCENT_MAX {
