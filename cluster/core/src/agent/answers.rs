@@ -101,8 +101,10 @@ impl Agent {
         };
         let Some(entries) = entries else {
             self.requests.failed(now.moment);
-            if let Reading::Resolve(of) = reading {
-                self.unresolved.push(of);
+            match reading {
+                Reading::Resolve(of) => self.unresolved.push(of),
+                Reading::Order { id, keys } => self.order_was_read(id, keys),
+                Reading::Confirm { .. } => {}
             }
             return;
         };
@@ -111,6 +113,10 @@ impl Agent {
             Reading::Resolve(of) => {
                 self.learn(now, entries, effects);
                 self.finish(of);
+            }
+            Reading::Order { id, .. } => {
+                self.learn(now, entries, effects);
+                self.order_was_read(id, Vec::new());
             }
             Reading::Confirm { life, mod_revision, evidence } => {
                 self.learn(now, entries, effects);

@@ -101,7 +101,7 @@ impl Agent {
     ) {
         let under_way = |reading: &Reading| match reading {
             Reading::Confirm { life: other, .. } => other.node == life.node,
-            Reading::Resolve(_) => false,
+            Reading::Resolve(_) | Reading::Order { .. } => false,
         };
         if self.reads.values().any(under_way) || self.requests.any(Purpose::Bury) {
             return;

@@ -86,6 +86,8 @@ pub struct Agent {
 enum Reading {
     /// To learn what became of a transaction.
     Resolve(RequestId),
+    /// To know how the records of an order are.
+    Order { id: OrderId, keys: Vec<Key> },
     /// To make sure that a silent life is silent still.
     Confirm { life: Life, mod_revision: u64, evidence: Evidence },
 }

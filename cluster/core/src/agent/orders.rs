@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::lifecycle::Phase;
-use super::{Agent, Effect, GUARDS_PER_TRANSACTION_MAX, Purpose};
+use super::{Agent, Effect, GUARDS_PER_TRANSACTION_MAX, Purpose, Reading};
 use crate::groups::{BadGroups, PlacementRule, Unfit};
 use crate::record::{Guard, Key, RebalancingRecord, Record, Transaction, Write};
 use crate::time::{Moment, Now};
@@ -14,6 +14,8 @@ use crate::{Life, NodeId, ShardId};
 
 /// How long an order is pursued.
 const PURSUED_FOR: Duration = Duration::from_secs(20);
+/// Most keys that are read at a time.
+const KEYS_PER_READ_MAX: usize = 100;
 /// Most orders at a time.
 const ORDERS_MAX: usize = 64;
 
@@ -153,10 +155,29 @@ enum Wish {
     Rule { group: String, rule: PlacementRule },
 }
 
+impl Wish {
+    /// The records that tell whether it is fulfilled. Targets are the leader's own.
+    fn keys(&self) -> Vec<Key> {
+        match self {
+            Self::Pins(pins) => pins.keys().map(|shard| Key::Shard(*shard)).collect(),
+            Self::Targets { .. } => Vec::new(),
+            Self::Held(_) => vec![Key::Rebalancing],
+            Self::Rule { .. } => vec![Key::Groups],
+        }
+    }
+}
+
+/// An order that waits. A watch is behind the store, so the records that it is about are read once, linearizably,
+/// before anything is said or done: else it could be called done because of what stood there before another order
+/// that was done already.
 #[derive(Debug)]
 struct Pursued {
     wish: Wish,
     until: Moment,
+    /// What is to be read yet.
+    unread: Vec<Key>,
+    /// Reads under way.
+    reading: usize,
 }
 
 /// Orders that are not fulfilled yet.
@@ -181,7 +202,8 @@ impl Agent {
         match accepted {
             Ok(wish) => {
                 let until = now.moment.after(PURSUED_FOR);
-                self.orders.pursued.insert(id, Pursued { wish, until });
+                let unread = wish.keys();
+                self.orders.pursued.insert(id, Pursued { wish, until, unread, reading: 0 });
             }
             Err(refusal) => effects.push(Effect::Answer { id, result: Err(refusal) }),
         }
@@ -270,17 +292,47 @@ impl Agent {
         for (id, mut pursued) in std::mem::take(&mut self.orders.pursued) {
             let result = match &life {
                 None => Some(Err(Refusal::NotMember)),
+                // Nothing is written for it any more: whoever gave it may have given another since, which an
+                // agent that hung would undo.
+                Some(_) if now.moment >= pursued.until => Some(Err(Refusal::TimedOut)),
                 // What it knows may be old, so it can't say that the records are as wished.
                 Some(_) if blind => None,
+                Some(_) if !self.is_read(now, id, &mut pursued, effects) => None,
                 Some(life) => self.pursue(now, life, &mut pursued.wish),
             };
-            let late = now.moment >= pursued.until;
-            match result.or(late.then_some(Err(Refusal::TimedOut))) {
+            match result {
                 Some(result) => effects.push(Effect::Answer { id, result }),
                 None => {
                     self.orders.pursued.insert(id, pursued);
                 }
             }
+        }
+    }
+
+    /// Whether the records of an order have been read; asks for what has not.
+    fn is_read(
+        &mut self,
+        now: Now,
+        id: OrderId,
+        pursued: &mut Pursued,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        while !pursued.unread.is_empty() && !self.requests.must_wait(now.moment) {
+            let few = pursued.unread.len().min(KEYS_PER_READ_MAX);
+            let keys: Vec<Key> = pursued.unread.drain(..few).collect();
+            let request = self.requests.next_id();
+            self.reads.insert(request, Reading::Order { id, keys: keys.clone() });
+            effects.push(Effect::Read { request, keys });
+            pursued.reading += 1;
+        }
+        pursued.unread.is_empty() && pursued.reading == 0
+    }
+
+    /// What an order is about was read; or was not, and must be read again.
+    pub(super) fn order_was_read(&mut self, id: OrderId, failed: Vec<Key>) {
+        if let Some(pursued) = self.orders.pursued.get_mut(&id) {
+            pursued.reading -= 1;
+            pursued.unread.extend(failed);
         }
     }
 

@@ -1,6 +1,8 @@
 //! What it decides on is refused when the world has changed meanwhile.
 
-use greenroom_core::record::{HeartbeatRecord, Key, LeaderRecord, NodeState, Record, ShardRecord};
+use greenroom_core::record::{
+    HeartbeatRecord, Key, LeaderRecord, NodeState, RebalancingRecord, Record, ShardRecord,
+};
 use greenroom_core::{Epoch, Event, Order, OrderId, Outcome, Refusal, Term};
 
 use crate::support::{Bench, SHARD, name, writes};
@@ -163,6 +165,37 @@ fn a_move_whose_shard_is_pinned_elsewhere_meanwhile_is_given_up() {
     assert!(sent.is_empty(), "it is sent away from its pin: {sent:?}");
     let pinned = Refusal::Pinned { shard: SHARD, to: name("a") };
     assert_eq!(bench.answers, [(id, Err(pinned))]);
+}
+
+/// An order that an agent still had when it began to hang is not carried out when it goes on: it was not answered
+/// for so long that another may have been given since.
+#[test]
+fn an_order_whose_time_is_over_writes_nothing_any_more() {
+    let mut bench = Bench::new();
+    bench.snapshot();
+    let order = Event::Operate { id: OrderId(1), order: Order::Hold(true) };
+    let sent = bench.tell(order, writes(&Key::Rebalancing));
+    let [(request, _)] = sent[..] else { panic!("one write: {sent:?}") };
+    let outcome = Outcome::Transient;
+    let sent = bench.tell(Event::Committed { request, outcome }, writes(&Key::Rebalancing));
+    assert!(sent.is_empty(), "not before a pause: {sent:?}");
+    bench.now_ms += 21_000;
+    let sent = bench.own_beat(writes(&Key::Rebalancing));
+    assert!(sent.is_empty(), "it is carried out after its time: {sent:?}");
+    assert_eq!(bench.answers, [(OrderId(1), Err(Refusal::TimedOut))]);
+}
+
+/// What an order asks for may stand in the view because another order, that is done already, has not been seen yet.
+#[test]
+fn an_order_is_not_called_done_because_of_what_stood_there_before() {
+    let mut bench = Bench::new();
+    bench.snapshot();
+    let held = RebalancingRecord { held: true, ..RebalancingRecord::default() };
+    bench.put("b", &Key::Rebalancing, Record::Rebalancing(held));
+    let order = Event::Operate { id: OrderId(1), order: Order::Hold(false) };
+    let sent = bench.tell(order, writes(&Key::Rebalancing));
+    assert_eq!(sent.len(), 1, "it takes the record of before for the present one");
+    assert_eq!(bench.answers, []);
 }
 
 /// Proves: C4

@@ -70,7 +70,7 @@ fn c15_a_node_that_never_claims_keeps_no_shard_for_longer_than_the_timeout() {
 /// Proves: C15
 #[test]
 fn c15_a_shard_pinned_to_a_node_that_never_claims_is_served_elsewhere_meanwhile() {
-    let mut world = at_rest(9, 3);
+    let mut world = at_rest(2, 3);
     let (leads, unable) = (leader(&world), follower(&world));
     world.nodes[unable].troubles.unable = u64::MAX;
     let (shards, to) = (owned_by(&world, leads), name(&world, unable));

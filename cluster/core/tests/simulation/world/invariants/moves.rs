@@ -44,6 +44,8 @@ impl World {
             let after = planned.get(&shard).map_or(before, |step| (Some(&step.to), step.reason));
             let flies = |target: Option<&NodeId>| {
                 let (owner, _) = view.live_owner(shard)?;
+                // One whose heartbeat came with a refusal before its node's record did is none to the planner.
+                view.member(&owner.node)?;
                 let target = target.filter(|to| view.member(to).is_some())?;
                 (owner.node != *target).then_some(())
             };
