@@ -165,8 +165,9 @@ impl fmt::Display for Idle {
             Self::NoMembers => f.write_str("no live node takes shards"),
             Self::Unstable { stable_for, needed } => write!(
                 f,
-                "the membership has been the same for {stable_for:.1?}, and rebalancing waits \
-                 until that is {needed:?}"
+                "the membership has been the same for {:.1}s, and rebalancing waits until that is \
+                 {needed:?}",
+                stable_for.as_secs_f64()
             ),
             Self::InMotion { shards: 1 } => f.write_str("1 shard is still moving"),
             Self::InMotion { shards } => write!(f, "{shards} shards are still moving"),

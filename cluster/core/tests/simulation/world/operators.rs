@@ -21,12 +21,14 @@ pub(crate) struct Operators {
 
 /// An order that is not answered yet.
 #[derive(Clone, Debug)]
-pub(super) struct Given {
+pub(in crate::world) struct Given {
     pub(super) node: usize,
     pub(super) start: u64,
     /// When the agent took it, on the node's own clock.
     pub(super) at: Moment,
     pub(super) order: Order,
+    /// The store's when it was given.
+    pub(super) revision: u64,
 }
 
 impl World {
@@ -37,7 +39,8 @@ impl World {
         let id = OrderId(self.operators.last);
         let this = &self.nodes[node];
         let (start, at) = (this.start, this.clock(self.now_us));
-        self.operators.waiting.insert(id, Given { node, start, at, order: order.clone() });
+        let given = Given { node, start, at, order: order.clone(), revision: self.store.revision };
+        self.operators.waiting.insert(id, given);
         self.step(node, Event::Operate { id, order });
         id
     }
@@ -143,7 +146,7 @@ impl World {
                 self.counts.orders_done += 1;
                 self.counts.held += u64::from(given.order == Order::Hold(true));
                 self.counts.rules_changed += u64::from(matches!(given.order, Order::Rule { .. }));
-                self.check_done(&given.order);
+                self.check_done(&given);
             }
             Err(Refusal::TimedOut) => self.counts.orders_timed_out += 1,
             Err(_) => self.counts.orders_refused += 1,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use greenroom_core::record::{Key, Record};
 use greenroom_core::{NodeId, Order, ShardId};
 
+use crate::world::operators::Given;
 use crate::world::{SECOND, World};
 
 /// How long an order is pursued, and then how long the store may keep its agent from deciding.
@@ -34,7 +35,8 @@ impl World {
     }
 
     /// What was ordered must have stood in the store at some time.
-    pub(in crate::world) fn check_done(&self, order: &Order) {
+    pub(in crate::world) fn check_done(&self, given: &Given) {
+        let order = &given.order;
         let stood = |key: &Key, as_wanted: &dyn Fn(&Record) -> bool| {
             self.store.records_of(key).any(as_wanted)
         };
@@ -49,9 +51,11 @@ impl World {
                 let wanted = node.as_ref().map(NodeId::as_str);
                 shard_stood(shard, &|pin| pin.is_some() && (wanted.is_none() || pin == wanted))
             }),
-            // A shard without a record has no pin.
+            // A shard without a record has no pin, and some had none yet when the order was given.
             Order::Unpin { shards } => shards.iter().all(|shard| {
-                self.store.shard(*shard).is_none() || shard_stood(shard, &|pin| pin.is_none())
+                let held = self.store.held.get(&Key::Shard(*shard));
+                held.is_none_or(|held| held.create_revision > given.revision)
+                    || shard_stood(shard, &|pin| pin.is_none())
             }),
             Order::Move { shards, to } => shards.iter().all(|shard| {
                 stood(&Key::Shard(*shard), &|record| {
