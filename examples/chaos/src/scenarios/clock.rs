@@ -23,6 +23,7 @@ const WATCHED: Duration = Duration::from_millis(5500);
 pub(super) fn scenarios() -> Vec<Scenario> {
     let setup =
         || Setup::nodes(3).etcd_proxies().clocks().with("GREENROOM_CLOCK_DRIFT_PPM", DRIFT_PPM);
+    // Proves: C3, P1
     let scenario = scenario(
         "cut off etcd, clocks at their bound",
         "a node with a slow clock is cut off etcd; the clocks of those who bury it are fast",
