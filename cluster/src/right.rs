@@ -12,6 +12,9 @@ use crate::clock::Clock;
 /// a pause has two that tell nothing: the one that was under way, and a look over a connection that broke
 /// meanwhile.
 const UNANSWERED_UNTIL_SILENT: u32 = 3;
+/// A store that is back so soon after the right ended, such as after an election that took long, costs calls
+/// patience and not an answer.
+const LOST_UNTIL_SILENT: Duration = Duration::from_secs(2);
 
 /// Until when this node may run turns and acknowledge them: a moment that each acknowledged
 /// heartbeat moves on. Nothing has to happen for the right to end, so a process that was paused
@@ -51,7 +54,13 @@ impl RightToRun {
     /// Whether the right is lost and will not be back at once, because the store does not answer: the node can
     /// neither run turns nor learn who else may.
     pub fn is_lost_to_silence(&self) -> bool {
-        self.unanswered.load(Ordering::Relaxed) >= UNANSWERED_UNTIL_SILENT && !self.holds()
+        self.unanswered.load(Ordering::Relaxed) >= UNANSWERED_UNTIL_SILENT
+            && self.lost_for() >= LOST_UNTIL_SILENT
+    }
+
+    /// How long ago the right ended; nothing while it holds.
+    fn lost_for(&self) -> Duration {
+        self.clock.moment().since(Moment(self.until.load(Ordering::Acquire)))
     }
 
     /// The store did not answer a heartbeat.
@@ -139,6 +148,8 @@ mod tests {
         assert!(!right.is_lost_to_silence(), "a process that woke from a pause looks like that");
         right.unanswered();
         assert!(right.is_lost_to_silence());
+        right.extend(Incarnation(1), right.clock.moment());
+        assert!(!right.is_lost_to_silence(), "it ended a moment ago");
         right.extend(Incarnation(1), soon());
         assert!(!right.is_lost_to_silence(), "it holds");
         right.end();
