@@ -1,13 +1,7 @@
-//! Node processes on a real etcd, with calls for them.
+//! Node processes on a real etcd.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{JoinHandle, sleep, spawn};
-use std::time::Duration;
 
 use greenroom_cluster::store::{EtcdOptions, EtcdStore, Store};
 use greenroom_cluster::testing::EtcdServer;
@@ -128,50 +122,4 @@ impl Drop for Cluster {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
-}
-
-/// Calls of a hundred accounts through a gateway, until this is dropped.
-pub(crate) struct Calls {
-    ended: Arc<AtomicBool>,
-    caller: Option<JoinHandle<()>>,
-}
-
-impl Calls {
-    pub(crate) fn start(gateway: String) -> Self {
-        let ended = Arc::new(AtomicBool::new(false));
-        let caller = {
-            let ended = Arc::clone(&ended);
-            spawn(move || {
-                let mut accounts = (0..100).cycle();
-                while !ended.load(Ordering::Relaxed) {
-                    deposit(&gateway, &format!("account-{}", accounts.next().unwrap_or_default()));
-                    // So few that the machine has time for all else.
-                    sleep(Duration::from_millis(10));
-                }
-            })
-        };
-        Self { ended, caller: Some(caller) }
-    }
-}
-
-impl Drop for Calls {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        if let Some(caller) = self.caller.take() {
-            let _ = caller.join();
-        }
-    }
-}
-
-fn deposit(gateway: &str, key: &str) {
-    let Ok(mut stream) = TcpStream::connect(gateway) else { return };
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
-    let body = r#"{"amount": 1}"#;
-    let request = format!(
-        "POST /v1/actors/bank.account/{key}/deposit HTTP/1.1\r\nhost: {gateway}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    let _ = stream.write_all(request.as_bytes());
-    let _ = stream.read_to_end(&mut Vec::new());
 }

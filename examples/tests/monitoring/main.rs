@@ -2,6 +2,8 @@
 //! processes: in a healthy cluster every panel shows something and no alert is true, and a node that
 //! is killed makes true those that are meant for it.
 
+#[path = "../support/calls.rs"]
+mod calls;
 mod cluster;
 mod manifests;
 mod prometheus;
@@ -11,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use cluster::{Calls, Cluster};
+use calls::Calls;
+use cluster::Cluster;
 use manifests::{Manifests, Query, is_told, named};
 use prometheus::{NAMESPACE, Prometheus};
 
@@ -125,7 +128,12 @@ async fn the_dashboard_shows_a_cluster_and_the_alerts_tell_a_healthy_one_from_a_
     let watch = Watch::start().await;
     cluster.is_spread().await;
     watch.scrapes(&cluster).await;
-    let _calls = Calls::start(cluster.gateway("greenroom-0").await);
+    let mut accounts = (0..100).cycle();
+    let _calls = Calls::start(cluster.gateway("greenroom-0").await, move || {
+        // So few that the machine has time for all else.
+        std::thread::sleep(Duration::from_millis(10));
+        accounts.next().unwrap_or_default()
+    });
     // Shards move while somebody looks, since a panel that shows how long moves take shows nothing later;
     // nor does it of a node's first moves, before which the node had nothing to tell.
     cluster.stop("greenroom-2");

@@ -1,18 +1,13 @@
 //! Node processes on a real etcd, and calls for them.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use greenroom_cluster::store::{EtcdOptions, EtcdStore, Store};
 use greenroom_cluster::testing::EtcdServer;
 use serde_json::Value;
 
+use crate::calls::Calls;
 use crate::until;
 
 pub(crate) const TOKEN: &str = "correct-horse-battery";
@@ -118,20 +113,13 @@ impl Cluster {
     /// dropped.
     pub(crate) async fn calls(&self, node: &str) -> Calls {
         let gateway = text(&self.record(&format!("nodes/{node}")).await["http_address"]);
-        let ended = Arc::new(AtomicBool::new(false));
-        let caller = {
-            let ended = Arc::clone(&ended);
-            std::thread::spawn(move || {
-                let mut number = 0_u32;
-                while !ended.load(Ordering::Relaxed) {
-                    // A few accounts get most of the calls.
-                    let part = f64::from(number.wrapping_mul(2_654_435_761)) / f64::from(u32::MAX);
-                    deposit(&gateway, &format!("account-{}", (6000.0 * part.powi(4)) as u32));
-                    number += 1;
-                }
-            })
-        };
-        Calls { ended, caller: Some(caller) }
+        let mut number = 0_u32;
+        Calls::start(gateway, move || {
+            // A few accounts get most of the calls.
+            let part = f64::from(number.wrapping_mul(2_654_435_761)) / f64::from(u32::MAX);
+            number += 1;
+            (6000.0 * part.powi(4)) as u32
+        })
     }
 }
 
@@ -142,34 +130,6 @@ impl Drop for Cluster {
             let _ = child.wait();
         }
     }
-}
-
-/// Calls that go on until this is dropped.
-pub(crate) struct Calls {
-    ended: Arc<AtomicBool>,
-    caller: Option<JoinHandle<()>>,
-}
-
-impl Drop for Calls {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        if let Some(caller) = self.caller.take() {
-            let _ = caller.join();
-        }
-    }
-}
-
-fn deposit(gateway: &str, key: &str) {
-    let Ok(mut stream) = TcpStream::connect(gateway) else { return };
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
-    let body = r#"{"amount": 1}"#;
-    let request = format!(
-        "POST /v1/actors/bank.account/{key}/deposit HTTP/1.1\r\nhost: {gateway}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    let _ = stream.write_all(request.as_bytes());
-    let _ = stream.read_to_end(&mut Vec::new());
 }
 
 fn text(value: &Value) -> String {

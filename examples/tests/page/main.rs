@@ -5,6 +5,8 @@
 //! `inspector/images/`.
 
 mod browser;
+#[path = "../support/calls.rs"]
+mod calls;
 mod cluster;
 
 use std::path::Path;
