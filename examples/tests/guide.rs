@@ -55,22 +55,21 @@ fn script(blocks: &[Block]) -> String {
     script
 }
 
-/// The first number whose ports, with these endings, are all free.
-fn free(digits: u16, endings: std::ops::RangeInclusive<u16>) -> u16 {
+/// The first number from `from` on whose ports, with these endings, are all free.
+fn free(from: u16, digits: u16, endings: std::ops::RangeInclusive<u16>) -> u16 {
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let first =
-        PORTS.start / digits + std::process::id() as u16 % (PORTS.len() as u16 / digits / 2);
-    (first..PORTS.end / digits)
+    (from..PORTS.end / digits)
         .find(|prefix| endings.clone().all(|ending| is_free(prefix * digits + ending)))
         .expect("some ports are free")
 }
 
 /// The guide's ports replaced by free ones.
 fn with_free_ports(script: &str) -> String {
-    let (peers, etcd) = (free(10, 1..=9), free(100, 79..=80));
-    let http = (peers + 1..PORTS.end / 10)
-        .find(|prefix| (1..=9).all(|n| TcpListener::bind(("127.0.0.1", prefix * 10 + n)).is_ok()));
-    let http = http.expect("some ports are free");
+    // Not where another process begins to look.
+    let from = PORTS.start + std::process::id() as u16 % (PORTS.len() as u16 / 2);
+    let peers = free(from / 10, 10, 1..=9);
+    let http = free(peers + 1, 10, 1..=9);
+    let etcd = free(http / 10 + 1, 100, 79..=80);
     script
         .replace("127.0.0.1:740", &format!("127.0.0.1:{peers}"))
         .replace("127.0.0.1:748", &format!("127.0.0.1:{http}"))
