@@ -271,7 +271,7 @@ fn the_command_serves_the_page_until_it_is_told_to_end_and_says_nothing_of_token
     let node = FixedNode::start(shop());
     let arguments = ["inspect", "--listen", "127.0.0.1:0", "--node", &node.address];
     let mut serving = command(&arguments);
-    let serving = serving.stdout(Stdio::piped()).stderr(Stdio::piped()).env("RUST_LOG", "trace");
+    let serving = serving.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut serving = serving.spawn().expect("the command starts");
     let mut told = BufReader::new(serving.stdout.take().expect("piped"));
     let mut line = String::new();

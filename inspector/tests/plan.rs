@@ -97,10 +97,12 @@ impl Cluster {
     fn at_rest(&self, nodes: usize) -> BTreeMap<String, u64> {
         let deadline = Instant::now() + PATIENCE;
         loop {
+            // Asked before and after: a batch may end in between, and a node may come.
+            let nothing_left = || self.plan(&[])["now"][0]["shards_moved"] == json!(0);
+            let before = nothing_left();
             let address = self.address();
             let status = ["status", "--output", "json", "--node", &address];
             let status: Value = serde_json::from_str(&printed(&greenroom(&status))).unwrap();
-            let moves = &self.plan(&[])["now"][0]["shards_moved"];
             let live = status["nodes"].as_array().unwrap().iter();
             let live = live.filter(|node| node["state"] != json!("dead"));
             let owned: BTreeMap<String, u64> = live
@@ -108,7 +110,7 @@ impl Cluster {
                     (node["node"].as_str().unwrap().into(), node["owned"].as_u64().unwrap())
                 })
                 .collect();
-            let rests = status["totals"]["in_motion"] == json!(0) && *moves == json!(0);
+            let rests = before && status["totals"]["in_motion"] == json!(0) && nothing_left();
             if rests && owned.len() == nodes && owned.values().sum::<u64>() == u64::from(SHARDS) {
                 return owned;
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use greenroom::{MemoryStore, ShardId};
 use greenroom_proto::v1::{DrainRequest, HoldRequest, PinRequest, SetLogRequest};
 use support::operator::{TOKEN, by, operate, operated, order, ready, refused, with_token};
-use support::{Pace, SHARDS, spread, within};
+use support::{Pace, SHARDS, spread, until, within};
 use tonic::{Code, Request};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -110,6 +110,12 @@ async fn orders_are_logged_with_who_asked_and_without_the_token() {
     assert!(parts(&["node=b", "event=\"done\"", "by b"]), "{audit:?}");
     assert!(parts(&["node=a", "event=\"done\"", "by b"]), "{audit:?}");
     by(within("undoing", at_a.drain(drain(true))).await);
+    // It is done at b, and a may not have seen it yet.
+    until("b to take shards again", async || {
+        let view = a.view().await.expect("the node has not left");
+        view.members().any(|member| member.life.node.as_str() == "b" && member.takes_shards())
+    })
+    .await;
     spread(&a, 2).await;
 
     let pin = PinRequest { shards: (0..SHARDS).collect(), node: "b".to_owned() };

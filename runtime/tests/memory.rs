@@ -8,7 +8,7 @@ use greenroom::prelude::*;
 use greenroom::{FailureCode, MemoryStore};
 use support::http::get_text;
 use support::probe::probe;
-use support::{Pace, begin, config, expect_failure, failure, start, within};
+use support::{Pace, begin, config, expect_failure, failure, start, until, within};
 
 const MIB: usize = 1 << 20;
 
@@ -51,15 +51,6 @@ fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
     pages.expect("a number") * rustix::param::page_size()
-}
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    within(what, async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
 }
 
 #[cfg(target_os = "linux")]

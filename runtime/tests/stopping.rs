@@ -8,7 +8,7 @@ use std::time::Duration;
 use greenroom::prelude::*;
 use greenroom::{FailureCode, MemoryStore, StatusPhase};
 use support::ledger::{TallyRef, tallies};
-use support::{Pace, config, spread, start, within};
+use support::{Pace, config, spread, start, until, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -147,9 +147,9 @@ async fn clients_are_told_to_go_before_a_gateway_closes_their_connections() {
     });
     let leaves = |node: &Node| node.status().phase == StatusPhase::Draining;
     // One while the shards go, and one that comes when none is left.
-    within("the drain", until(|| leaves(&stopping))).await;
+    until("the drain", async || leaves(&stopping)).await;
     let mut answers = vec![within("a call", add_and_stay(&mut early)).await];
-    within("the end of the drain", until(|| stopping.status().drained)).await;
+    until("the end of the drain", async || stopping.status().drained).await;
     answers.push(within("a call", add_and_stay(&mut late)).await);
     for answer in answers {
         assert!(answer.contains(" 200 ") && answer.contains("connection: close"), "{answer}");
@@ -160,12 +160,6 @@ async fn clients_are_told_to_go_before_a_gateway_closes_their_connections() {
     }
     within("the stop", stop).await.expect("no panic");
     other.stop().await;
-}
-
-async fn until(is_so: impl Fn() -> bool) {
-    while !is_so() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 /// What HTTP/2 calls the frames that the test below is about.

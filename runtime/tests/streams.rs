@@ -12,7 +12,7 @@ use greenroom::{FailureCode, Items, Kind, MemoryStore};
 use serde::{Deserialize, Serialize};
 use support::http::{exchange, metric};
 use support::probe::probe;
-use support::{Pace, config, expect_failure, join, spread, start, within};
+use support::{Pace, config, expect_failure, join, spread, start, until, within};
 use tokio::sync::mpsc;
 
 /// Why a feed refuses.
@@ -188,15 +188,6 @@ fn is_dropped(key: &str) -> bool {
     probe(key).log().iter().any(|line| line == "dropped")
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    within(what, async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn items_come_in_order_and_each_once_and_then_the_end() {
     let (host, caller) = pair(feeds()).await;
@@ -247,7 +238,7 @@ async fn nothing_runs_ahead_of_a_slow_reader() {
     for (key, letters, window) in [("narrow", 0, 4096), ("wide", 60_000, 5)] {
         let mut items =
             within("a call", at(&caller, key).count(1_000_000, letters)).await.expect("a stream");
-        until("the window to fill", || produced(key) > window * 3 / 4).await;
+        until("the window to fill", async || produced(key) > window * 3 / 4).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
         let ahead = produced(key);
         assert!(ahead <= window, "{ahead} items ahead of the reader");
@@ -256,7 +247,7 @@ async fn nothing_runs_ahead_of_a_slow_reader() {
             let item = next(&mut items).await.expect("more").expect("an item");
             assert_eq!(item.0, number);
         }
-        until("more", || produced(key) > 2 * window).await;
+        until("more", async || produced(key) > 2 * window).await;
         assert!(produced(key) <= 3 * window + 1);
     }
 }
@@ -269,7 +260,7 @@ async fn a_reader_that_goes_away_takes_the_stream_with_it() {
         assert!(next(&mut items).await.is_some());
         assert!(!is_dropped(key));
         drop(items);
-        until("the stream's end", || is_dropped(key)).await;
+        until("the stream's end", async || is_dropped(key)).await;
         let produced_then = produced(key);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(produced(key), produced_then);
@@ -279,7 +270,7 @@ async fn a_reader_that_goes_away_takes_the_stream_with_it() {
     let _ = tokio::time::timeout(Duration::from_micros(1), early.count(u64::MAX, 0)).await;
     let again = within("a call", early.count(1, 0)).await.expect("a stream");
     assert_eq!(rest(again).await.0.len(), 1);
-    until("both streams' ends", || {
+    until("both streams' ends", async || {
         let log = probe("leave early").log();
         let dropped = log.iter().filter(|line| *line == "dropped").count();
         // The first call may have been given up before it ran.
@@ -375,7 +366,8 @@ async fn a_move_interrupts_streams_and_is_not_held_up_by_them() {
             assert!(next(&mut items).await.is_none());
             // Before anybody reads on: its owner does not wait for that.
             if feed.key().ends_with("there") {
-                until("the end of a stream that waits for room", || is_dropped(feed.key())).await;
+                until("the end of a stream that waits for room", async || is_dropped(feed.key()))
+                    .await;
             }
             let (_, end) = rest(idle).await;
             expect_failure(end.expect("it is cut"), FailureCode::Interrupted, true);
@@ -471,7 +463,7 @@ async fn an_item_that_cannot_travel_ends_the_stream_with_the_reason() {
         let (items, end) = rest(items).await;
         assert!(items.is_empty());
         expect_failure(end.expect("it is too large"), FailureCode::TooLarge, true);
-        until("the stream's end", || is_dropped(&key)).await;
+        until("the stream's end", async || is_dropped(&key)).await;
     }
     // The link is as good as before.
     let items = within("a call", at(&caller, "small").count(9, 10)).await.expect("a stream");

@@ -31,6 +31,16 @@ pub async fn within<F: IntoFuture>(what: &str, future: F) -> F::Output {
     }
 }
 
+/// Waits until something is so; panics when that takes longer than [`PATIENCE`].
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    within(what, async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
 /// Makes a call that can't be answered at once, or anything else that takes its time: when this
 /// returns, the call stands in its actor's mailbox or its turn has begun.
 pub async fn begin<C: IntoFuture>(call: C) -> Pin<Box<C::IntoFuture>> {
