@@ -228,6 +228,33 @@ async fn one_closer_gives_up_and_the_other_still_gets_the_gate() {
     assert_eq!(Instant::now(), before, "woken, not by the deadline");
 }
 
+/// The gate stays closed for a closer that waits, and for one that has gone it must not.
+#[tokio::test(start_paused = true)]
+async fn a_closer_that_gave_up_closes_nothing_later() {
+    let gates = opened();
+    let permit = gates.enter(0).unwrap();
+    drop(close(&gates, MINUTE));
+    drop(permit);
+    close(&gates, HOUR).await.unwrap().open(2).unwrap();
+    drop(gates.write(0, "upkeep", Instant::now()).await.unwrap());
+    assert_eq!(gates.state(0), GateState::Open { epoch: 2, permits: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_tells_its_last_epoch_in_every_state() {
+    let gates = opened();
+    close(&gates, HOUR).await.unwrap().open(7).unwrap();
+    let permit = gates.enter(0).unwrap();
+    assert_eq!(gates.state(0).epoch(), 7);
+    let mut closer = Box::pin(close(&gates, HOUR));
+    assert!(timeout(SECOND, &mut closer).await.is_err());
+    assert_eq!(gates.state(0), GateState::Closing { epoch: 7, permits: 1 });
+    assert_eq!(gates.state(0).epoch(), 7);
+    drop((closer, permit));
+    assert_eq!(gates.state(0), GateState::Closed { last_epoch: 7 });
+    assert_eq!(gates.state(0).epoch(), 7);
+}
+
 #[tokio::test(start_paused = true)]
 async fn revoking_takes_the_gate_from_everybody() {
     let gates = opened();

@@ -81,6 +81,22 @@ async fn writers_that_give_up_one_after_the_other_do_not_starve_readers() {
     assert!(permit.is_valid());
 }
 
+/// Only the first writer in line keeps readers waiting, so only when it goes are they let in.
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_gives_up_behind_another_lets_nobody_in() {
+    let gates = opened();
+    let inside = gates.enter(0).unwrap();
+    let mut first = Box::pin(write(&gates, HOUR));
+    assert!(timeout(MINUTE, &mut first).await.is_err());
+    let mut reader = Box::pin(read(&gates, HOUR));
+    assert!(timeout(MINUTE, &mut reader).await.is_err());
+    assert!(write(&gates, MINUTE).await.is_err());
+    assert!(timeout(MINUTE, &mut reader).await.is_err(), "the first one is still in line");
+    drop(inside);
+    drop(first.await.unwrap());
+    assert!(reader.await.is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn writers_are_served_in_the_order_of_their_coming() {
     let gates = opened();
@@ -208,11 +224,15 @@ async fn a_reader_that_waits_for_another_epoch_is_counted_as_no_permit() {
     let gates = opened();
     let deadline = Instant::now() + HOUR;
     let guard = write(&gates, HOUR).await.unwrap();
-    let (same, newer, ()) =
-        join!(gates.read_at(0, 1, deadline), gates.read_at(0, 2, deadline), async { drop(guard) });
+    let (same, too, newer, ()) = join!(
+        gates.read_at(0, 1, deadline),
+        gates.read_at(0, 1, deadline),
+        gates.read_at(0, 2, deadline),
+        async { drop(guard) }
+    );
     assert_eq!(newer.err(), Some(Refused::Epoch { asked: 2, current: 1 }));
-    assert_eq!(gates.state(0), GateState::Open { epoch: 1, permits: 1 });
-    drop(same);
+    assert_eq!(gates.state(0), GateState::Open { epoch: 1, permits: 2 });
+    drop((same.unwrap(), too.unwrap()));
     assert_eq!(gates.state(0), OPEN);
     assert!(write(&gates, Duration::ZERO).await.is_ok(), "nobody is in the way");
 }
