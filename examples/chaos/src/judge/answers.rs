@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::Violations;
+use super::{Violations, by_key};
 use crate::calls::Call;
 use crate::witness::Testimony;
 
@@ -14,11 +14,7 @@ use crate::witness::Testimony;
 #[must_use]
 pub fn judge(calls: &[Call]) -> Vec<String> {
     let mut violations = Violations::default();
-    let mut by_key: BTreeMap<&str, Vec<&Call>> = BTreeMap::new();
-    for call in calls {
-        by_key.entry(&call.key).or_default().push(call);
-    }
-    for (key, calls) in by_key {
+    for (key, calls) in by_key(calls) {
         judge_times(key, &calls, &mut violations);
         let mut turns: Vec<&Testimony> = calls.iter().filter_map(|call| call.testimony()).collect();
         turns.sort_by_key(|turn| turn.began_ns);

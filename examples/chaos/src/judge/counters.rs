@@ -7,9 +7,9 @@
 //! memory of what was tried), key by key, and from one quiet moment to the next: between two pieces
 //! without a call under way only the counter's possible states pass on, so a piece has few calls.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::Violations;
+use super::{Violations, by_key};
 use crate::calls::{Asks, Call};
 use crate::witness::Testimony;
 
@@ -40,11 +40,7 @@ struct Answered<'a> {
 #[must_use]
 pub fn judge(calls: &[Call]) -> Vec<String> {
     let mut violations = Violations::default();
-    let mut by_key: BTreeMap<&str, Vec<&Call>> = BTreeMap::new();
-    for call in calls {
-        by_key.entry(&call.key).or_default().push(call);
-    }
-    for (key, calls) in by_key {
+    for (key, calls) in by_key(calls) {
         if let Err(why) = judge_key(&calls) {
             violations.push(format!("{key}: {why}"));
         }

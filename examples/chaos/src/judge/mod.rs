@@ -6,6 +6,10 @@ pub mod counters;
 pub mod history;
 pub mod logs;
 
+use std::collections::BTreeMap;
+
+use crate::calls::Call;
+
 /// Most violations of one judge that are told; one is enough to fail.
 const TOLD_MAX: usize = 12;
 
@@ -34,4 +38,13 @@ impl Violations {
         }
         self.told
     }
+}
+
+/// The calls to each key, in the order in which they are given.
+fn by_key(calls: &[Call]) -> BTreeMap<&str, Vec<&Call>> {
+    let mut by_key: BTreeMap<&str, Vec<&Call>> = BTreeMap::new();
+    for call in calls {
+        by_key.entry(&call.key).or_default().push(call);
+    }
+    by_key
 }
