@@ -54,6 +54,9 @@ impl<'a> Transaction<'a> {
         if request.count_only {
             found.clear();
         } else {
+            if let Some(fetched) = fetched_before_sorting(request) {
+                found.truncate(fetched);
+            }
             found.retain(|held| passes(request, held));
             sort(request, &mut found);
             if let Ok(limit @ 1..) = usize::try_from(request.limit) {
@@ -202,6 +205,20 @@ fn passes(request: &RangeRequest, held: &KeyValue) -> bool {
     let within = |value: i64, min: i64, max: i64| value >= min && (max == 0 || value <= max);
     within(held.mod_revision, request.min_mod_revision, request.max_mod_revision)
         && within(held.create_revision, request.min_create_revision, request.max_create_revision)
+}
+
+/// How many keys etcd reads, in their order, before it sorts and cuts: one more than asked for, unless
+/// an order or a bound needs all of them. So by anything but keys, without an order, it sorts only these.
+fn fetched_before_sorting(request: &RangeRequest) -> Option<usize> {
+    let bounds = [
+        request.min_mod_revision,
+        request.max_mod_revision,
+        request.min_create_revision,
+        request.max_create_revision,
+    ];
+    let needs_all = request.sort_order != 0 || bounds.iter().any(|bound| *bound != 0);
+    let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0);
+    limit.filter(|_| !needs_all).map(|limit| limit + 1)
 }
 
 fn sort(request: &RangeRequest, found: &mut [KeyValue]) {
