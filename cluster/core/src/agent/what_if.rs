@@ -56,7 +56,7 @@ pub struct Forecast {
     pub group: String,
     /// Why nothing is rebalanced at this moment; `None` when something is.
     pub idle: Option<Idle>,
-    /// Why nothing moves any more in the end.
+    /// Why nothing moves any more in the end; `None` if that does not come.
     pub rests: Option<Idle>,
     /// How many plans it takes to get there.
     pub rounds: usize,
@@ -144,7 +144,7 @@ impl Agent {
     ) -> Forecast {
         let nodes: Vec<NodeId> = members.iter().map(|member| member.life.node.clone()).collect();
         let first = self.first_shard(group).0;
-        let mut shards = self.placements(group, &nodes);
+        let mut shards = self.placements(group, &nodes, now.moment);
         for (shard, node) in &what.pins {
             let number = shard.0.checked_sub(first).map(|number| number as usize);
             if let Some(placement) = number.and_then(|number| shards.get_mut(number)) {

@@ -80,3 +80,47 @@ impl Budget {
         self.nodes[to] = self.nodes[to].saturating_sub(1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three members, none of which may take part in more than two of four moves.
+    fn budget() -> Budget {
+        Budget { cluster: 4, nodes: vec![2; 3] }
+    }
+
+    fn left(budget: &Budget) -> (usize, [usize; 3]) {
+        (budget.cluster, [0, 1, 2].map(|member| budget.nodes[member]))
+    }
+
+    #[test]
+    fn a_move_costs_both_members_and_the_cluster_one() {
+        let mut budget = budget();
+        assert!(budget.has(2, 0, 1) && !budget.has(3, 0, 1));
+        assert!(budget.take(0, 1) && budget.take(0, 2));
+        assert_eq!(left(&budget), (2, [0, 1, 1]));
+        assert!(!budget.take(0, 1) && !budget.take(1, 0), "the first one is spent");
+        assert_eq!(left(&budget), (2, [0, 1, 1]));
+        assert!(budget.take(1, 2) && !budget.is_spent());
+        budget.cluster = 0;
+        assert!(budget.is_spent());
+        budget.nodes = vec![2; 3];
+        assert!(!budget.take(0, 1));
+        assert_eq!(budget.of(0), 0);
+    }
+
+    /// What is under way already counts in the cluster, and at its source.
+    #[test]
+    fn another_destination_costs_that_one_and_frees_the_former() {
+        let mut budget = budget();
+        assert!(budget.redirect(0, 1) && budget.redirect(0, 1));
+        assert_eq!(left(&budget), (4, [4, 0, 2]));
+        assert!(!budget.redirect(0, 1), "it may have no more");
+        assert_eq!(left(&budget), (4, [4, 0, 2]));
+        budget.force(2, 1);
+        assert_eq!(left(&budget), (4, [4, 0, 3]), "whatever the bounds");
+        budget.force(2, 0);
+        assert_eq!(left(&budget), (4, [3, 0, 4]));
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::answer::{Idle, Move};
+use super::answer::{Idle, Move, Plan};
 use super::policy::{Policy, Strategy};
 use super::problem::{Placement, Problem};
 use super::solve::{effective_strategy, plan};
@@ -22,9 +22,14 @@ pub struct Settled {
     pub loads_after: Vec<u64>,
     /// How many plans with moves it took.
     pub rounds: usize,
-    /// Why nothing moves any more in the end.
+    /// Why nothing moves any more in the end; `None` if that did not come after many times the plans
+    /// that move every shard.
     pub idle: Option<Idle>,
 }
+
+/// How many plans there may be for each shard. A shard moves a few times at most, so more of them
+/// come from a planner that does not come to rest, and whoever asked must not wait for ever.
+const ROUNDS_A_SHARD_MAX: usize = 8;
 
 /// Plans again and again, as if each move were carried out at once and time passed, until nothing
 /// moves: what a leader would do that had this problem.
@@ -32,6 +37,15 @@ pub struct Settled {
 /// It answers what-ifs. To see what the loss of a node or a zone would bring, leave it out of the
 /// members; to see a drain or another weight, change the member.
 pub fn settle(problem: &Problem<'_>, policy: &Policy) -> Settled {
+    settle_by(plan, problem, policy)
+}
+
+/// As [`settle`], by any planner.
+fn settle_by(
+    plan: impl Fn(&Problem<'_>, &Policy) -> Plan,
+    problem: &Problem<'_>,
+    policy: &Policy,
+) -> Settled {
     let strategy = effective_strategy(problem, policy);
     let mut settled =
         Settled { loads_before: loads(problem, problem.shards, strategy), ..Settled::default() };
@@ -40,7 +54,7 @@ pub fn settle(problem: &Problem<'_>, policy: &Policy) -> Settled {
     let finishing = policy.finishing();
     let mut policy = policy;
     let stable_for = problem.stable_for.max(policy.stability);
-    loop {
+    for _ in 0..ROUNDS_A_SHARD_MAX * (problem.shards.len() + 1) {
         let plan = plan(&Problem { shards: &shards, stable_for, ..*problem }, policy);
         if plan.idle.is_none() {
             policy = &finishing;
@@ -76,4 +90,45 @@ fn loads(problem: &Problem<'_>, shards: &[Placement], strategy: Strategy) -> Vec
         }
     }
     loads
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::answer::MoveReason;
+    use super::super::problem::{Member, Standing};
+    use super::*;
+    use crate::NodeId;
+
+    #[test]
+    fn a_planner_that_never_comes_to_rest_is_given_up() {
+        let member = |name: &str| Member {
+            node: NodeId::new(name).unwrap(),
+            weight: 1,
+            zone: 0,
+            standing: Standing::Taking,
+        };
+        let members = [member("a"), member("b")];
+        let shards = [Placement { owner: Some(0), target: Some(0), ..Placement::default() }];
+        let problem = Problem { members: &members, shards: &shards, stable_for: Duration::ZERO };
+        let policy = Policy {
+            stability: Duration::ZERO,
+            batch_len_max: 1,
+            node_moves_max: 1,
+            imbalance_threshold_permille: 0,
+            strategy: Strategy::Count,
+            spread_zones: false,
+            move_gain_permille: 0,
+        };
+        let to_and_fro = |problem: &Problem<'_>, _: &Policy| {
+            let from = problem.shards[0].owner;
+            let to = usize::from(from == Some(0));
+            let step = Move { shard: ShardId(0), from, to, reason: MoveReason::Rebalance };
+            Plan { moves: vec![step], idle: None }
+        };
+        let settled = settle_by(to_and_fro, &problem, &policy);
+        assert_eq!((settled.idle, settled.rounds), (None, 16));
+        assert_eq!(settle(&problem, &policy).idle, Some(Idle::Balanced));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use greenroom_core::planner::{Furthest, Idle, Move, MoveReason, Pin, Standing, Strategy};
+use greenroom_core::planner::{Furthest, Idle, Move, MoveReason, Pin, Policy, Standing, Strategy};
 
 use crate::support::{Cluster, at_rest, batches_of, policy, step};
 
@@ -44,6 +44,26 @@ fn pins_are_bounded_by_the_batch_and_the_rest_follows() {
     assert_eq!(cluster.plan(&batches_of(2)).moves, []);
     cluster.settle(0);
     assert_eq!(cluster.plan(&batches_of(2)).moves, [pin(2, 0, 1)]);
+}
+
+/// One is on its way to its pin, which may take no other meanwhile; the other is on its way
+/// elsewhere, and waits for a place.
+#[test]
+fn a_shard_on_its_way_elsewhere_that_waits_for_its_pin_is_in_motion_too() {
+    let pins = [(0, Pin::To(1)), (3, Pin::To(1))];
+    let mut cluster = pinned(&[1; 4], &[2, 0, 0, 2], &pins);
+    cluster.shards[0].target = Some(2);
+    cluster.shards[3].target = Some(1);
+    let plan = cluster.plan(&Policy { node_moves_max: 1, ..policy() });
+    assert_eq!((plan.moves, plan.idle), (Vec::new(), Some(Idle::InMotion { shards: 2 })));
+}
+
+#[test]
+fn a_shard_that_its_pin_is_still_to_claim_is_in_motion() {
+    let mut cluster = pinned(&[1, 1], &[2, 2], &[(2, Pin::To(1))]);
+    cluster.shards[2].owner = None;
+    let plan = cluster.plan(&policy());
+    assert_eq!((plan.moves, plan.idle), (Vec::new(), Some(Idle::InMotion { shards: 1 })));
 }
 
 #[test]

@@ -47,6 +47,19 @@ fn a_zone_counts_only_with_a_member_that_takes_shards_and_has_a_weight() {
     assert_eq!(cluster.owned(), [15, 15, 0, 0, 0]);
 }
 
+/// What a member gives within its zone it does not give to other zones as well.
+#[test]
+fn each_zone_gives_others_only_what_is_too_much_for_all_of_it() {
+    let mut cluster = zoned(&[(1, 0), (1, 0), (1, 1), (1, 2)], 0);
+    cluster.shards = at_rest(&[9, 0, 8, 1]);
+    let plan = cluster.plan(&by_zone());
+    let of = |from, to| {
+        plan.moves.iter().filter(|step| (step.from, step.to) == (Some(from), to)).count()
+    };
+    assert_eq!((of(0, 1), of(0, 3), of(2, 3)), (3, 3, 2));
+    assert_eq!(plan.moves.len(), 8);
+}
+
 #[test]
 fn odd_shards_stay_in_the_zone_that_has_them() {
     let mut cluster = zoned(&[(1, 0), (1, 1)], 0);
