@@ -264,6 +264,16 @@ mod tests {
     }
 
     #[test]
+    fn each_of_many_kinds_is_found_in_whatever_order_they_came() {
+        let mut groups = Groups::default();
+        for kind in ["m", "c", "x", "a", "p"] {
+            groups.assign(kind, "other").unwrap();
+        }
+        assert_eq!(groups.as_slice()[1].kinds, ["a", "c", "m", "p", "x"]);
+        assert!(["m", "c", "x", "a", "p"].iter().all(|kind| groups.of_kind(kind) == 1));
+    }
+
+    #[test]
     fn a_node_is_admitted_by_what_it_hosts_and_by_its_labels() {
         let mut groups = Groups::default();
         groups.assign("ml.model", "gpu").unwrap();

@@ -310,3 +310,89 @@ impl fmt::Display for Term {
         write!(f, "{}", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From the vectors that the authors of FNV publish for its 64-bit variant 1a.
+    #[test]
+    fn the_hash_is_fnv_1a_with_64_bits() {
+        assert_eq!(hash_of("any", "{a}"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(hash_of("any", "{foobar}"), 0x8594_4171_f739_67e8);
+        assert_eq!(hash_of("any", "{chongo was here!\n}"), 0x4681_0940_eff5_f915);
+        assert_eq!(hash_of("foo", "bar"), hash_of("any", "{foo\0bar}"));
+    }
+
+    #[test]
+    fn a_tag_is_what_stands_in_the_first_braces() {
+        for (key, tag) in [
+            ("cart/{user42}", Some("user42")),
+            ("{a}{b}", Some("a")),
+            ("{a{b}", Some("a{b")),
+            ("}{a}", Some("a")),
+            ("{}{a}", None),
+            ("{a", None),
+            ("a}", None),
+            ("}{", None),
+        ] {
+            assert_eq!(hash_tag(key), tag, "{key}");
+        }
+    }
+
+    #[test]
+    fn shards_are_counted_through_the_groups() {
+        assert_eq!(ShardId::of("bank.account", "alice", 8192), ShardId(5066));
+        assert_eq!(ActorId::new("bank.account", "alice").unwrap().shard(8192), ShardId(5066));
+        assert_eq!(ShardId(5).in_group(2, 10), ShardId(25));
+        assert_eq!(ShardId(25).group_and_number(10), (2, 5));
+        assert_eq!(ShardId(9).group_and_number(10), (0, 9));
+    }
+
+    #[test]
+    fn names_follow_their_rules() {
+        let long = "k".repeat(KIND_LEN_MAX);
+        for kind in ["k", "bank.account", "a-b_c.9", &long] {
+            assert_eq!(check_kind(kind), Ok(()), "{kind}");
+        }
+        for kind in ["", "9a", ".a", "Bank", "a b", "a/b", "é", &format!("{long}k")] {
+            assert_eq!(check_kind(kind).unwrap_err().field, "kind", "{kind}");
+        }
+        let long = "ü".repeat(KEY_LEN_MAX / 2);
+        for key in ["k", "any thing/é", &long] {
+            assert_eq!(ActorId::check("k", key), Ok(()), "{key}");
+        }
+        for key in ["", "a\nb", "\u{7f}", &format!("{long}k")] {
+            assert_eq!(ActorId::check("k", key).unwrap_err().field, "key", "{key:?}");
+            assert!(ActorId::new("k", key).is_err());
+        }
+        assert!(ActorId::check("K", "k").is_err());
+        let long = "N".repeat(NODE_ID_LEN_MAX);
+        for node in ["n", "Node-1.a_b", &long] {
+            assert_eq!(NodeId::new(node).unwrap().as_str(), node);
+        }
+        for node in ["", "a b", "é", "a/b", &format!("{long}k")] {
+            assert_eq!(NodeId::new(node).unwrap_err().field, "node id", "{node}");
+        }
+        let error = check_kind("").unwrap_err().to_string();
+        assert!(error.starts_with("the kind must be 1 to "), "{error}");
+    }
+
+    #[test]
+    fn what_has_a_number_is_written_as_that() {
+        let actor = ActorId::new("k", "x").unwrap();
+        assert_eq!((actor.kind(), actor.key(), &*actor.shared_key()), ("k", "x", "x"));
+        let life = Life { node: NodeId::new("n").unwrap(), incarnation: Incarnation(3) };
+        assert_eq!(format!("{actor} {life} {:?} {}", life.node, ShardId(4)), "k/x n@3 \"n\" 4");
+        assert_eq!(format!("{} {}", Epoch(1).next(), Term(2).next()), "2 3");
+    }
+
+    #[test]
+    fn nodes_are_ordered_by_name_whoever_holds_it() {
+        let named = |name: &str| NodeId::new(name).unwrap();
+        assert!(named("a") < named("b"));
+        assert_eq!(named("a").cmp(&named("a")), Ordering::Equal);
+        let clone = named("a");
+        assert_eq!(clone.cmp(&clone.clone()), Ordering::Equal);
+    }
+}

@@ -268,3 +268,19 @@ pub struct Held {
     /// The record.
     pub record: Record,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_ours_only_if_all_its_constants_are() {
+        let ours = Meta::born_with(8192);
+        assert!(ours.is_born_with(8192));
+        assert!(!ours.is_born_with(4096));
+        let hashed_otherwise = Meta { hash: "fnv1".to_owned(), ..ours.clone() };
+        assert!(!hashed_otherwise.is_born_with(8192));
+        let of_another_format = Meta { format: ours.format + 1, ..ours };
+        assert!(!of_another_format.is_born_with(8192));
+    }
+}

@@ -190,6 +190,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_just_enough_is_taken_and_spans_are_rounded_up() {
+        let timing = |window, heartbeat, margin| Timing { window, heartbeat, margin };
+        let just = timing(ms(1000), ms(495), ms(10));
+        assert_eq!(just.check(CLOCK_DRIFT_PPM_DEFAULT), Ok(just));
+        let more = timing(ms(1000), ms(496), ms(10));
+        assert!(more.check(CLOCK_DRIFT_PPM_DEFAULT).is_err());
+        let odd = timing(Duration::from_micros(1500), Duration::from_micros(100), ms(1));
+        assert_eq!((odd.window_ms(), odd.interval_ms()), (2, 1));
+        assert_eq!((just.window_ms(), just.interval_ms()), (1000, 495));
+    }
+
+    #[test]
+    fn moments_never_go_below_nothing_and_waits_never_beyond_their_bound() {
+        assert_eq!(Moment(7).since(Moment(5)), Duration::from_nanos(2));
+        assert_eq!(Moment(5).since(Moment(7)), Duration::ZERO);
+        assert_eq!(Moment(5).after(Duration::MAX), Moment(u64::MAX));
+        let retry = Retry { first: ms(10), max: ms(70) };
+        let spans = [0, 1, 2, 3, 40].map(|failures| retry.span(failures));
+        assert_eq!(spans, [ms(10), ms(20), ms(40), ms(70), ms(70)]);
+    }
+
     /// Proves: C3
     #[test]
     fn the_right_to_run_ends_a_margin_before_the_window() {

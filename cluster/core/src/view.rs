@@ -376,3 +376,6 @@ impl View {
 pub(crate) fn life_of(node: &NodeId, beat: &Beat) -> Life {
     Life { node: node.clone(), incarnation: Incarnation(beat.create_revision) }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

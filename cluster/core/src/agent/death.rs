@@ -192,3 +192,28 @@ pub(super) fn is_literal(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.starts_with('[') || host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_apart_by_their_hosts() {
+        for (address, loopback, literal) in [
+            ("127.0.0.1:7000", true, true),
+            ("127.8.0.1:7000", true, true),
+            ("[::1]:7000", true, true),
+            ("localhost:7000", true, false),
+            ("10.0.0.1:7000", false, true),
+            ("[2001:db8::1]:7000", false, true),
+            ("node-1.cluster.local:7000", false, false),
+            ("1.example:7000", false, false),
+        ] {
+            assert_eq!(
+                (is_loopback(address), is_literal(address)),
+                (loopback, literal),
+                "{address}"
+            );
+        }
+    }
+}

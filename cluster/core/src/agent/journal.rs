@@ -195,4 +195,30 @@ mod tests {
         assert_eq!(journal.iter().count(), DECISIONS_MAX);
         assert_eq!(journal.iter().next_back().unwrap().number, 1500);
     }
+
+    #[test]
+    fn decisions_read_as_prose() {
+        let node = |name: &str| NodeId::new(name).unwrap();
+        let life = Life { node: node("n7"), incarnation: crate::Incarnation(3) };
+        let step = DecidedMove { shard: ShardId(7), from: None, to: node("n7"), reason: "so" };
+        let stuck = Stuck {
+            shards: vec![ShardId(7)],
+            from: None,
+            to: None,
+            phase: crate::agent::MotionPhase::Orphaned,
+        };
+        for (decided, text) in [
+            (Decided::Lead, "began to lead"),
+            (Decided::Moves(vec![step]), "gave 1 shards new targets"),
+            (idle("gpu", "balanced"), "no rebalancing of group gpu: because balanced"),
+            (
+                Decided::Death { life, evidence: Evidence::Crash },
+                "declared n7@3 dead: its heartbeat is overdue and its port refuses connections, so its \
+                 process is gone",
+            ),
+            (Decided::Stuck(stuck), "shard 7 is stuck orphaned on the way from nobody to nobody"),
+        ] {
+            assert_eq!(decided.to_string(), text);
+        }
+    }
 }

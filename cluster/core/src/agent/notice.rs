@@ -227,3 +227,98 @@ impl fmt::Display for Notice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::MotionPhase;
+    use crate::{Incarnation, ShardId};
+
+    #[test]
+    fn each_notice_names_what_it_is_about() {
+        let name = |name: &str| NodeId::new(name).unwrap();
+        let life = || Life { node: name("n7"), incarnation: Incarnation(3) };
+        let window = Duration::from_secs(6);
+        let stuck = || Stuck {
+            shards: vec![ShardId(7)],
+            from: None,
+            to: Some(name("n7")),
+            phase: MotionPhase::Claiming,
+        };
+        let kind = || "bank.account".to_owned();
+        let purpose = Purpose::Claim;
+        let planned = |orphans, recalls, drains, rebalanced, other| Notice::Planned {
+            orphans,
+            recalls,
+            drains,
+            rebalanced,
+            other,
+        };
+        for (notice, words) in [
+            (Notice::Joined(life()), &["joined", "n7@3"][..]),
+            (Notice::NameInUse { by: life(), window }, &["n7@3", "6s", "another name"]),
+            (Notice::Fenced(life()), &["n7@3", "declared dead"]),
+            (Notice::Elected(Term(4)), &["leads", "4"]),
+            (Notice::Resigned(Term(4)), &["resigned", "4"]),
+            (
+                Notice::Burying { life: life(), evidence: Evidence::Silence(window) },
+                &["n7@3", "unchanged for 6s"],
+            ),
+            (
+                Notice::Burying { life: life(), evidence: Evidence::Crash },
+                &["n7@3", "overdue", "refuses connections"],
+            ),
+            (
+                Notice::Stuck { stuck: stuck(), age: window },
+                &["shard 7 is stuck claiming on the way from nobody to n7 for 6s"],
+            ),
+            (Notice::PinsUnserved { node: name("n7"), shards: 0 }, &["all shards", "n7"]),
+            (
+                Notice::PinsUnserved { node: name("n7"), shards: 9 },
+                &["9 shards", "n7", "elsewhere"],
+            ),
+            (
+                Notice::KindLacking { kind: kind(), nodes: Vec::new() },
+                &["every node", "bank.account"],
+            ),
+            (
+                Notice::KindLacking { kind: kind(), nodes: vec![name("n7"), name("n8")] },
+                &["n7, n8", "bank.account", "calls of it fail"],
+            ),
+            (Notice::KindRefused(BadGroups::Unknown("gpu".to_owned())), &["gpu"]),
+            (Notice::NotRestored, &["exists already", "nothing was restored"]),
+            (Notice::Restored { shards: 9 }, &["9 restored shards"]),
+            (
+                planned(1, 2, 3, 4, 5),
+                &[
+                    "1 given",
+                    "2 kept",
+                    "3 moved off",
+                    "4 moved for balance",
+                    "5 moved as an operator",
+                ],
+            ),
+            (
+                Notice::Idle { group: "gpu".to_owned(), name: "balanced", reason: "so".to_owned() },
+                &["group gpu: so"],
+            ),
+            (Notice::Claiming { shards: 9 }, &["claiming 9"]),
+            (Notice::Draining { shards: 9, to: Some(name("n7")) }, &["9 shards to n7"]),
+            (Notice::Draining { shards: 9, to: None }, &["9 shards over"]),
+            (Notice::Conflict { purpose }, &["claim", "afresh"]),
+            (Notice::StoreFailed { purpose, permanent: false }, &["claim", "trying again"]),
+            (Notice::StoreFailed { purpose, permanent: true }, &["claim", "a person must look"]),
+            (Notice::ReplyLost { purpose }, &["claim", "lost"]),
+            (
+                Notice::OtherCluster { ours: Meta::born_with(16), theirs: Meta::born_with(32) },
+                &["born with 32 shards", "set to 16 shards"],
+            ),
+        ] {
+            let text = notice.to_string();
+            for word in words {
+                assert!(text.contains(word), "{text:?} does not say {word:?}");
+            }
+        }
+        assert_eq!(planned(0, 0, 3, 0, 0).to_string(), "shards: 3 moved off draining nodes");
+    }
+}

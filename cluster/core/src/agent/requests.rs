@@ -189,3 +189,119 @@ impl Requests {
         self.busy.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ShardId;
+    use crate::record::Record;
+    use crate::record::ShardRecord;
+
+    const RETRY: Retry = Retry { first: Duration::from_millis(100), max: Duration::from_secs(1) };
+
+    fn writes(numbers: &[u32]) -> Transaction {
+        let put = |number: &u32| {
+            Write::Put(Key::Shard(ShardId(*number)), Record::Shard(ShardRecord::default()))
+        };
+        Transaction { guards: Vec::new(), writes: numbers.iter().map(put).collect() }
+    }
+
+    fn sent(requests: &mut Requests) -> Vec<RequestId> {
+        let mut effects = Vec::new();
+        requests.pump(&mut effects);
+        let sent = effects.into_iter().map(|effect| match effect {
+            Effect::Commit { request, .. } => request,
+            other => panic!("it has nothing else to do: {other:?}"),
+        });
+        sent.collect()
+    }
+
+    #[test]
+    fn no_more_are_under_way_than_allowed_and_keys_are_busy_until_the_answer() {
+        let mut requests = Requests::new(2, RETRY, 7);
+        for number in 0..3 {
+            requests.submit(Purpose::Claim, writes(&[number, number + 10]));
+        }
+        let first = sent(&mut requests);
+        assert_eq!(first.len(), 2);
+        assert_eq!(sent(&mut requests), []);
+        let key = |number| Key::Shard(ShardId(number));
+        assert_eq!(requests.written_keys(first[1]), [key(1), key(11)]);
+        assert_eq!(requests.purpose(first[0]), Some(Purpose::Claim));
+        assert!([0, 1, 2, 10, 11, 12].iter().all(|number| requests.is_busy(&key(*number))));
+        assert!(requests.any(Purpose::Claim) && !requests.any(Purpose::Release));
+
+        assert!(requests.finish(first[0]).is_some());
+        assert!(requests.finish(first[0]).is_none(), "it was answered already");
+        assert!(!requests.is_busy(&key(0)) && !requests.is_busy(&key(10)));
+        assert!(requests.is_busy(&key(1)) && requests.is_busy(&key(2)));
+        let last = sent(&mut requests);
+        assert_eq!(last.len(), 1);
+        for request in [first[1], last[0]] {
+            requests.finish(request);
+        }
+        assert!(!requests.any(Purpose::Claim) && !requests.is_busy(&key(2)));
+
+        requests.submit(Purpose::Pin, writes(&[1]));
+        requests.clear();
+        assert!(!requests.any(Purpose::Pin) && !requests.is_busy(&key(1)));
+        assert_eq!(sent(&mut requests), []);
+    }
+
+    /// Between half of the span and the whole of it, and elsewhere for each node.
+    #[test]
+    fn after_failures_it_waits_for_longer_each_time_and_not_as_others_do() {
+        let waits = |seed| -> Vec<Duration> {
+            let mut requests = Requests::new(2, RETRY, seed);
+            let waits = (0..8).map(|_| {
+                let now = Moment(1);
+                requests.failed(now);
+                assert!(requests.must_wait(now));
+                assert!(!requests.must_wait(requests.hold_until));
+                requests.hold_until.since(now)
+            });
+            waits.collect()
+        };
+        let mut fractions = Vec::new();
+        for seed in 1..=20 {
+            for (failures, wait) in waits(seed * 1_000_003).into_iter().enumerate() {
+                let span = RETRY.span(failures as u32);
+                assert!(wait >= span / 2 && wait < span, "{wait:?} of {span:?}");
+                fractions.push(wait.as_nanos() * 10 / span.as_nanos());
+            }
+        }
+        for tenth in 5..10 {
+            let count = fractions.iter().filter(|fraction| **fraction == tenth).count();
+            assert!(count > fractions.len() / 20, "{count} waits of {tenth} tenths");
+        }
+        let mut requests = Requests::new(2, RETRY, 7);
+        (0..4).for_each(|_| requests.failed(Moment(1)));
+        requests.succeeded();
+        requests.failed(Moment(1));
+        assert!(requests.hold_until.since(Moment(1)) < RETRY.first, "it begins anew");
+    }
+
+    #[test]
+    fn purposes_are_written_in_lower_case() {
+        for purpose in [
+            Purpose::Found,
+            Purpose::Join,
+            Purpose::Register,
+            Purpose::Claim,
+            Purpose::Release,
+            Purpose::Elect,
+            Purpose::Resign,
+            Purpose::Assign,
+            Purpose::Bury,
+            Purpose::Leave,
+            Purpose::Groups,
+            Purpose::Pin,
+            Purpose::Rebalancing,
+            Purpose::Restore,
+        ] {
+            assert_eq!(purpose.to_string(), format!("{purpose:?}").to_lowercase());
+        }
+    }
+}

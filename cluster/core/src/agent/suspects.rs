@@ -81,3 +81,50 @@ impl Suspects {
         full
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shards(numbers: std::ops::Range<u32>) -> Vec<ShardId> {
+        numbers.map(ShardId).collect()
+    }
+
+    /// How many there are in each batch of these, at most ten.
+    fn lens(suspects: &Suspects, of: &[ShardId]) -> Vec<usize> {
+        suspects.batches(of, |shard| *shard, 10).iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn whoever_is_to_blame_is_soon_alone_and_holds_nobody_back() {
+        let now = Moment(1);
+        let mut suspects = Suspects::default();
+        let all = shards(0..20);
+        assert_eq!(lens(&suspects, &all), [10, 10]);
+        suspects.refused(&shards(0..10), now);
+        assert_eq!(lens(&suspects, &all), [5, 5, 10], "half as many, and the others as before");
+        suspects.refused(&shards(0..5), now);
+        assert_eq!(lens(&suspects, &shards(0..5)), [2, 2, 1]);
+        suspects.refused(&shards(0..2), now);
+        assert_eq!(lens(&suspects, &shards(0..2)), [1, 1]);
+        assert!(!suspects.is_held_off(ShardId(0)), "it was not alone yet");
+        suspects.clear(ShardId(1));
+        assert_eq!(lens(&suspects, &shards(1..2)), [1]);
+        assert_eq!(suspects.shards.len(), 9, "news of it clear it of suspicion");
+    }
+
+    #[test]
+    fn what_is_refused_alone_is_let_be_for_a_second() {
+        let now = Moment(1);
+        let mut suspects = Suspects::default();
+        suspects.refused(&shards(3..4), now);
+        assert!(suspects.is_held_off(ShardId(3)) && !suspects.is_held_off(ShardId(4)));
+        let almost = Moment(now.after(PAUSE).0 - 1);
+        assert_eq!(suspects.release(almost), []);
+        assert!(suspects.is_held_off(ShardId(3)));
+        assert_eq!(suspects.release(now.after(PAUSE)), [ShardId(3)]);
+        assert!(!suspects.is_held_off(ShardId(3)));
+        assert_eq!(suspects.release(now.after(PAUSE * 2)), [], "once");
+        assert_eq!(lens(&suspects, &shards(3..5)), [1, 1], "it stays alone");
+    }
+}
