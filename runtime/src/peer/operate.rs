@@ -261,6 +261,7 @@ pub(super) fn status(refusal: &Refusal) -> Status {
         | Refusal::Unfit { .. }
         | Refusal::Pinned { .. }
         | Refusal::Unsatisfiable { .. }
+        | Refusal::Unreadable(_)
         | Refusal::Groups(_) => Status::failed_precondition(text),
         Refusal::TooMany => Status::resource_exhausted(text),
         Refusal::TimedOut => Status::deadline_exceeded(text),

@@ -3,7 +3,7 @@
 use super::requests::Pending;
 use super::shards::shards_of;
 use super::{Agent, Effect, Notice, Outcome, Purpose, Reading, RequestId};
-use crate::record::{Entry, Held, Transaction, Write};
+use crate::record::{Entry, Held, Key, Transaction, Write};
 use crate::time::Now;
 
 impl Agent {
@@ -114,9 +114,14 @@ impl Agent {
                 self.learn(now, entries, effects);
                 self.finish(of);
             }
-            Reading::Order { id, .. } => {
+            Reading::Order { id, keys } => {
+                let is_told = |key: &Key| entries.iter().any(|entry| entry.key == *key);
+                let untold = keys.into_iter().find(|key| !is_told(key));
                 self.learn(now, entries, effects);
-                self.order_was_read(id, Vec::new());
+                match untold {
+                    Some(key) => self.order_is_unreadable(id, key, effects),
+                    None => self.order_was_read(id, Vec::new()),
+                }
             }
             Reading::Confirm { life, mod_revision, evidence } => {
                 self.learn(now, entries, effects);

@@ -111,7 +111,8 @@ pub enum Event {
     Read {
         /// Which.
         request: RequestId,
-        /// What the keys held.
+        /// What the keys held: an entry for each, also if it held nothing, but none where what it
+        /// held can't be read.
         entries: Option<Vec<Entry>>,
     },
     /// A heartbeat of this incarnation was acknowledged. Needed once a life; more do no harm.

@@ -319,6 +319,7 @@ impl Agent {
     }
 
     fn decide(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.end_overdue_orders(now.moment, effects);
         if !self.synced {
             return;
         }

@@ -8,7 +8,8 @@ use crate::time::Moment;
 use crate::view::View;
 use crate::{NodeId, ShardId};
 
-/// For how many migration time-outs a node that claimed nothing is given nothing new.
+/// For how many migration time-outs a node that claimed nothing is given nothing new, and a shard
+/// is not given again to the node that did not claim it.
 const UNABLE_FOR_TIMEOUTS: u32 = 4;
 
 /// What a shard on its way waits for.
@@ -106,8 +107,10 @@ impl fmt::Display for Stuck {
 #[derive(Debug, Default)]
 pub(super) struct Motions {
     moving: BTreeMap<ShardId, Motion>,
-    /// Targets that did not claim a shard in time.
-    avoid: BTreeMap<ShardId, NodeId>,
+    /// Targets that did not claim a shard in time, and when that was found. A shard that is served
+    /// elsewhere meanwhile goes on to avoid its target: else a pin would send it there at once, and
+    /// it would be without an owner for most of the time.
+    avoid: BTreeMap<ShardId, (NodeId, Moment)>,
     /// When each node last claimed a shard.
     claimed: BTreeMap<NodeId, Moment>,
     /// Nodes that were found unable to claim, and when.
@@ -125,8 +128,10 @@ impl Motions {
         if from.is_some() && (from == record.target.as_ref() || to.is_none()) {
             let arrived = self.moving.remove(&shard)?;
             self.changes += 1;
-            self.avoid.remove(&shard);
             let owner = from.cloned()?;
+            if self.avoid.get(&shard).is_some_and(|(avoided, _)| *avoided == owner) {
+                self.avoid.remove(&shard);
+            }
             if arrived.from.as_ref() != Some(&owner) {
                 self.claimed.insert(owner, now);
                 return Some(now.since(arrived.since));
@@ -172,7 +177,7 @@ impl Motions {
         self.changes += stuck.len() as u64;
         for (shard, motion) in &stuck {
             if let (MotionPhase::Claiming, Some(target)) = (motion.phase(), &motion.to) {
-                self.avoid.insert(*shard, target.clone());
+                self.avoid.insert(*shard, (target.clone(), now));
                 let claimed = self.claimed.get(target);
                 if claimed.is_none_or(|claimed| *claimed < motion.phase_since) {
                     self.unable.insert(target.clone(), now);
@@ -182,22 +187,29 @@ impl Motions {
         stuck
     }
 
-    /// The target that did not claim this shard in time.
-    pub(super) fn avoided(&self, shard: ShardId) -> Option<&NodeId> {
-        self.avoid.get(&shard)
+    /// The target that did not claim this shard in time, and not long ago.
+    pub(super) fn avoided(
+        &self,
+        shard: ShardId,
+        now: Moment,
+        timeout: Duration,
+    ) -> Option<&NodeId> {
+        let (target, found) = self.avoid.get(&shard)?;
+        (now < able_from(*found, timeout)).then_some(target)
     }
 
     /// Whether a node claimed nothing of what it was given, and has not claimed anything since.
     pub(super) fn is_unable(&self, node: &NodeId, now: Moment, timeout: Duration) -> bool {
         let Some(found) = self.unable.get(node) else { return false };
         let claimed = self.claimed.get(node).is_some_and(|claimed| claimed > found);
-        !claimed && now.since(*found) < timeout * UNABLE_FOR_TIMEOUTS
+        !claimed && now < able_from(*found, timeout)
     }
 
-    /// When the next of the nodes that were found unable may be given shards again, if none claims
-    /// any before.
+    /// When the next of the nodes that were found unable, or are avoided by a shard, may be given
+    /// shards again, if none claims any before.
     pub(super) fn next_able(&self, now: Moment, timeout: Duration) -> Option<Moment> {
-        let able = self.unable.values().map(|found| found.after(timeout * UNABLE_FOR_TIMEOUTS));
+        let found = self.unable.values().chain(self.avoid.values().map(|(_, found)| found));
+        let able = found.map(|found| able_from(*found, timeout));
         able.filter(|able| now < *able).min()
     }
 
@@ -211,7 +223,7 @@ impl Motions {
     pub(super) fn forgive(&mut self, node: &NodeId) {
         self.changes += 1;
         self.unable.remove(node);
-        self.avoid.retain(|_, avoided| avoided != node);
+        self.avoid.retain(|_, (avoided, _)| avoided != node);
     }
 
     /// What nodes did that are no members any more is of no use.
@@ -219,9 +231,18 @@ impl Motions {
         self.changes += 1;
         self.claimed.retain(|node, _| view.member(node).is_some());
         self.unable.retain(|node, _| view.member(node).is_some());
+        self.avoid.retain(|_, (node, _)| view.member(node).is_some());
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ShardId, &Motion)> {
         self.moving.iter().map(|(shard, motion)| (*shard, motion))
     }
 }
+
+/// From when a node may be given again what it was found not to claim.
+fn able_from(found: Moment, timeout: Duration) -> Moment {
+    found.after(timeout * UNABLE_FOR_TIMEOUTS)
+}
+
+#[cfg(test)]
+mod tests;

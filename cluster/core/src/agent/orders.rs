@@ -98,6 +98,9 @@ pub enum Refusal {
     },
     /// The groups don't allow it.
     Groups(BadGroups),
+    /// The store holds a record that the order is about, but not one that can be read: what it says
+    /// is unknown, so it can't be told whether the order is done.
+    Unreadable(Key),
     /// As many orders are under way as may be.
     TooMany,
     /// The store or the other nodes did not let it happen in time.
@@ -133,6 +136,18 @@ impl fmt::Display for Refusal {
                  such nodes are to come"
             ),
             Self::Groups(error) => error.fmt(f),
+            Self::Unreadable(key) => {
+                f.write_str("the record of ")?;
+                match key {
+                    Key::Shard(shard) => write!(f, "shard {shard}")?,
+                    Key::Groups => f.write_str("the groups")?,
+                    Key::Rebalancing => f.write_str("rebalancing")?,
+                    other => write!(f, "{other:?}")?,
+                }
+                f.write_str(
+                    " in the store can't be read: put right what stands there, and order again",
+                )
+            }
             Self::TooMany => write!(f, "{ORDERS_MAX} orders are under way already"),
             Self::TimedOut => {
                 write!(
@@ -283,6 +298,17 @@ impl Agent {
         })
     }
 
+    /// Answers the orders whose time is over, also while a failing store keeps everything else waiting.
+    /// Nothing is written for them any more: whoever gave one may have given another since, which an
+    /// agent that hung would undo.
+    pub(super) fn end_overdue_orders(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let over = |pursued: &Pursued| now >= pursued.until;
+        for (id, _) in self.orders.pursued.extract_if(.., |_, pursued| over(pursued)) {
+            effects.push(Effect::Answer { id, result: Err(Refusal::TimedOut) });
+        }
+    }
+
+    /// Needs the overdue ones ended first.
     pub(super) fn pursue_orders(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.orders.pursued.is_empty() {
             return;
@@ -292,9 +318,6 @@ impl Agent {
         for (id, mut pursued) in std::mem::take(&mut self.orders.pursued) {
             let result = match &life {
                 None => Some(Err(Refusal::NotMember)),
-                // Nothing is written for it any more: whoever gave it may have given another since, which an
-                // agent that hung would undo.
-                Some(_) if now.moment >= pursued.until => Some(Err(Refusal::TimedOut)),
                 // What it knows may be old, so it can't say that the records are as wished.
                 Some(_) if blind => None,
                 Some(_) if !self.is_read(now, id, &mut pursued, effects) => None,
@@ -333,6 +356,14 @@ impl Agent {
         if let Some(pursued) = self.orders.pursued.get_mut(&id) {
             pursued.reading -= 1;
             pursued.unread.extend(failed);
+        }
+    }
+
+    /// The store has no readable record under a key that an order is about. Nothing was written for
+    /// the order yet.
+    pub(super) fn order_is_unreadable(&mut self, id: OrderId, key: Key, effects: &mut Vec<Effect>) {
+        if self.orders.pursued.remove(&id).is_some() {
+            effects.push(Effect::Answer { id, result: Err(Refusal::Unreadable(key)) });
         }
     }
 

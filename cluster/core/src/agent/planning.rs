@@ -10,7 +10,7 @@ use super::{Agent, Effect, Notice, Purpose, SHARDS_PER_ASSIGNMENT_MAX};
 use crate::groups::GroupIndex;
 use crate::planner::{self, Member, Move, MoveReason, Pin, Placement, Plan, Problem, Standing};
 use crate::record::{Guard, Key, RebalancingRecord, Record, Transaction, Write};
-use crate::time::Now;
+use crate::time::{Moment, Now};
 use crate::view::MemberView;
 use crate::{Life, NodeId, ShardId, Term};
 
@@ -70,7 +70,7 @@ impl Agent {
         for group in 0..self.view.groups().len() {
             let live: Vec<MemberView<'_>> = self.view.members().collect();
             let members = self.members_of(group, &live, now);
-            let shards = self.placements(group, &nodes);
+            let shards = self.placements(group, &nodes, now.moment);
             let problem = Problem { members: &members, shards: &shards, stable_for };
             let policy = &self.config.policy;
             let has_begun = rebalancing.under_way.contains(&group);
@@ -167,10 +167,16 @@ impl Agent {
     }
 
     /// Where each shard of a group is, in terms of the members' places in `nodes`, which is sorted.
-    pub(super) fn placements(&self, group: GroupIndex, nodes: &[NodeId]) -> Vec<Placement> {
+    pub(super) fn placements(
+        &self,
+        group: GroupIndex,
+        nodes: &[NodeId],
+        now: Moment,
+    ) -> Vec<Placement> {
         let place = |node: &NodeId| nodes.binary_search(node).ok();
         let first = self.first_shard(group).0;
         let shards = (first..first + self.view.shard_count()).map(ShardId);
+        let timeout = self.config.migration_timeout;
         let placements = shards.map(|shard| {
             let record = &self.view.shard(shard).record;
             let owner = self.view.live_owner(shard);
@@ -180,7 +186,7 @@ impl Agent {
                 target: record.target.as_ref().and_then(place),
                 pin,
                 load: self.loads.of(shard).score(),
-                avoid: self.motions.avoided(shard).and_then(place),
+                avoid: self.motions.avoided(shard, now, timeout).and_then(place),
             }
         });
         placements.collect()
@@ -200,7 +206,10 @@ impl Agent {
             let keeps = keeps.is_some_and(|member| self.view.takes_shards_of(&member, group));
             let for_balance = *record.reason == *MoveReason::Rebalance.as_str();
             let leaves = record.target.as_ref() != Some(&owner.node);
-            if !(keeps && leaves && for_balance) || planned.contains(&ShardId(number)) {
+            // It was sent for balance, and pinned there since.
+            let pinned_there = record.pin.is_some() && record.pin == record.target;
+            let goes_back = keeps && leaves && for_balance && !pinned_there;
+            if !goes_back || planned.contains(&ShardId(number)) {
                 continue;
             }
             if let Ok(place) = nodes.binary_search(&owner.node) {

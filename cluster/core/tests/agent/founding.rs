@@ -43,6 +43,15 @@ fn a_founding_that_fails_is_not_tried_again_at_once() {
     assert_eq!(bench.agent.serving().count(), 1, "but tried again");
 }
 
+#[test]
+fn a_founding_that_is_not_answered_yet_is_not_begun_again() {
+    let mut bench = Bench::new();
+    let (revision, entries) = (0, Vec::new());
+    let sent = bench.tell(Event::Snapshot { revision, entries }, writes(&Key::Meta));
+    assert_eq!(sent.len(), 1);
+    assert_eq!(bench.pass(3000, writes(&Key::Meta)), 0);
+}
+
 /// Proves: C13
 #[test]
 fn a_hold_is_written_although_its_first_write_was_lost() {

@@ -87,18 +87,29 @@ fn a_refused_port_tells_nothing_while_the_heartbeat_is_not_overdue() {
 /// Proves: C22
 #[test]
 fn nobody_is_buried_because_the_store_was_away() {
-    let mut bench = Bench::new();
-    bench.snapshot();
-    let (_, entries) = bench.join("b");
-    bench.tell(Event::Changes { entries }, |_| false);
-    let key = Key::Heartbeat(name("b"));
-    for _ in 0..80 {
-        bench.now_ms += 100;
-        assert!(bench.tell(Event::Tick, writes(&key)).is_empty(), "buried while nothing came");
+    for by_a_list in [false, true] {
+        let mut bench = Bench::new();
+        bench.snapshot();
+        let (_, entries) = bench.join("b");
+        bench.tell(Event::Changes { entries }, |_| false);
+        let key = Key::Heartbeat(name("b"));
+        for _ in 0..80 {
+            bench.now_ms += 100;
+            assert!(bench.tell(Event::Tick, writes(&key)).is_empty(), "buried while nothing came");
+        }
+        let buried = if by_a_list {
+            let own = Key::Heartbeat(name("a"));
+            let beat = bench.store.held[&own].record.clone();
+            bench.put("a", &own, beat);
+            let (revision, entries) = (bench.store.revision, bench.store.all());
+            bench.tell(Event::Snapshot { revision, entries }, writes(&key))
+        } else {
+            bench.own_beat(writes(&key))
+        };
+        assert!(buried.is_empty(), "buried as soon as the own beat came");
+        assert_eq!(bench.pass(5900, writes(&key)), 0, "buried before a new window was over");
+        assert!(bench.pass(1000, writes(&key)) > 0, "and then it is");
     }
-    assert!(bench.own_beat(writes(&key)).is_empty(), "buried as soon as the own beat came");
-    assert_eq!(bench.pass(5900, writes(&key)), 0, "buried before a new window was over");
-    assert!(bench.pass(1000, writes(&key)) > 0, "and then it is");
 }
 
 /// The record of a dead node may be read before its heartbeat is known to be gone.
@@ -152,11 +163,7 @@ fn a_move_whose_shard_is_pinned_elsewhere_meanwhile_is_given_up() {
     let (id, order) = (OrderId(1), Order::Move { shards: vec![SHARD], to: name("b") });
     let sent = bench.tell(Event::Operate { id, order }, writes(&key));
     let [(request, _)] = sent[..] else { panic!("one target: {sent:?}") };
-    let Some(Record::Shard(mut record)) =
-        bench.store.held.get(&key).map(|held| held.record.clone())
-    else {
-        panic!("the shard has a record")
-    };
+    let mut record = bench.store.shard(SHARD).cloned().expect("the shard has a record");
     record.pin = Some(name("a"));
     let pinned = bench.put("b", &key, Record::Shard(record));
     bench.tell(Event::Changes { entries: vec![pinned.clone()] }, writes(&key));
@@ -247,4 +254,41 @@ fn a_node_that_beats_is_not_buried_because_the_watch_is_silent() {
         bench.put("b", &key, Record::Heartbeat(beat));
         assert_eq!(bench.pass(1000, writes(&key)), 0, "a burial was sent");
     }
+}
+
+/// A record that can't be read is not in the view, where the shard looks as if it had no pin.
+#[test]
+fn an_order_about_a_record_that_cannot_be_read_is_refused() {
+    let mut bench = Bench::new();
+    let key = Key::Shard(SHARD);
+    bench.led_by("b");
+    let pinned = ShardRecord { pin: Some(name("b")), ..ShardRecord::default() };
+    bench.put("b", &key, Record::Shard(pinned));
+    bench.store.garble(&key);
+    bench.snapshot();
+    let order = Event::Operate { id: OrderId(1), order: Order::Unpin { shards: vec![SHARD] } };
+    let sent = bench.tell(order, writes(&key));
+    assert!(sent.is_empty(), "it writes over what it can't read: {sent:?}");
+    assert_eq!(bench.answers, [(OrderId(1), Err(Refusal::Unreadable(key)))]);
+}
+
+/// A store that fails again and again keeps an agent from deciding anything, but not from saying so.
+#[test]
+fn an_order_is_answered_in_time_although_the_store_fails() {
+    let mut bench = Bench::new();
+    bench.snapshot();
+    let order = Event::Operate { id: OrderId(1), order: Order::Hold(true) };
+    let began = bench.now_ms;
+    let mut sent = bench.tell(order, writes(&Key::Rebalancing));
+    while bench.answers.is_empty() {
+        for (request, _) in std::mem::take(&mut sent) {
+            let failed = Event::Committed { request, outcome: Outcome::Transient };
+            sent.extend(bench.tell(failed, writes(&Key::Rebalancing)));
+        }
+        bench.now_ms += 10;
+        sent.extend(bench.own_beat(writes(&Key::Rebalancing)));
+        sent.extend(bench.tell(Event::Tick, writes(&Key::Rebalancing)));
+    }
+    assert_eq!(bench.now_ms - began, 20_000, "not when the store may be asked again");
+    assert_eq!(bench.answers, [(OrderId(1), Err(Refusal::TimedOut))]);
 }

@@ -6,8 +6,8 @@ use greenroom_core::record::{
     ShardRecord, Transaction, Write,
 };
 use greenroom_core::{
-    Agent, Config, Effect, Event, Incarnation, Life, Moment, NodeId, Notice, Now, OrderId, Outcome,
-    Refusal, RequestId, Restore, Retry, ShardId, Term, Timing,
+    Agent, Config, Effect, Epoch, Event, Incarnation, Life, Moment, NodeId, Notice, Now, OrderId,
+    Outcome, Refusal, RequestId, Restore, Retry, ShardId, Stage, Term, Timing,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,6 +26,14 @@ pub(crate) struct Bench {
     pub(crate) answers: Vec<(OrderId, Result<(), Refusal>)>,
     /// What it told.
     pub(crate) notices: Vec<Notice>,
+    /// Where it asked whether a process still listens.
+    pub(crate) probes: Vec<(Life, String)>,
+    /// Where calls go, as far as it told.
+    pub(crate) routes: BTreeMap<ShardId, Option<(Life, Epoch)>>,
+    /// What must not run here any more.
+    pub(crate) revoked: Vec<ShardId>,
+    /// How long claims and releases took.
+    pub(crate) took: Vec<(Stage, Vec<Duration>)>,
 }
 
 /// A transaction that was sent and not yet answered.
@@ -46,16 +54,17 @@ pub(crate) fn writes(key: &Key) -> impl Fn(&Transaction) -> bool + use<'_> {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self::with(None)
+        Self::with(|_| {})
     }
 
     /// One that is to begin an empty cluster with something.
     pub(crate) fn restoring(restore: Restore) -> Self {
-        Self::with(Some(restore))
+        Self::with(|config| config.restore = Some(restore))
     }
 
-    fn with(restore: Option<Restore>) -> Self {
-        let agent = Agent::new(Config {
+    /// One that was told something else than others.
+    pub(crate) fn with(told: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config {
             node: name("a"),
             profile: profile(),
             shards: 1,
@@ -73,17 +82,22 @@ impl Bench {
             crash_detection: true,
             migration_timeout: Duration::from_secs(10),
             retry: Retry::default(),
-            restore,
+            restore: None,
             transactions_in_flight_max: 8,
             seed: 7,
-        });
+        };
+        told(&mut config);
         Self {
-            agent,
+            agent: Agent::new(config),
             store: Store::default(),
             now_ms: 1000,
             wall_off_ms: 0,
             answers: Vec::new(),
             notices: Vec::new(),
+            probes: Vec::new(),
+            routes: BTreeMap::new(),
+            revoked: Vec::new(),
+            took: Vec::new(),
         }
     }
 
@@ -122,14 +136,24 @@ impl Bench {
                         events.push(Event::Committed { request, outcome });
                     }
                     Effect::Read { request, keys } => {
-                        let entries = keys.iter().map(|key| self.store.entry(key)).collect();
-                        events.push(Event::Read { request, entries: Some(entries) });
+                        let entries = Some(self.store.read(keys.iter()));
+                        events.push(Event::Read { request, entries });
                     }
                     Effect::Beat(Life { incarnation, .. }) => {
                         events.push(Event::HeartbeatAcknowledged { incarnation });
                     }
                     Effect::Answer { id, result } => self.answers.push((id, result)),
                     Effect::Tell(notice) => self.notices.push(notice),
+                    Effect::Route(routes) => {
+                        assert!(!routes.is_empty(), "nothing is told");
+                        self.routes.extend(routes);
+                    }
+                    Effect::Revoke(shards) => {
+                        assert!(!shards.is_empty(), "nothing is revoked");
+                        self.revoked.extend(shards);
+                    }
+                    Effect::Took(stage, spans) => self.took.push((stage, spans)),
+                    Effect::Probe { life, address } => self.probes.push((life, address)),
                     _ => {}
                 }
             }
@@ -186,6 +210,11 @@ impl Bench {
 
     /// Another node is a member.
     pub(crate) fn join(&mut self, node: &str) -> (Life, Vec<Entry>) {
+        self.join_as(node, profile())
+    }
+
+    /// Another node is a member, which brings this.
+    pub(crate) fn join_as(&mut self, node: &str, profile: NodeProfile) -> (Life, Vec<Entry>) {
         let beat = HeartbeatRecord {
             incarnation: None,
             sequence: 0,
@@ -195,22 +224,40 @@ impl Bench {
         };
         let first = self.put(node, &Key::Heartbeat(name(node)), Record::Heartbeat(beat));
         let life = Life { node: name(node), incarnation: Incarnation(self.store.revision) };
-        let record = NodeRecord {
-            incarnation: life.incarnation,
-            state: NodeState::Active,
-            profile: profile(),
-        };
+        let record =
+            NodeRecord { incarnation: life.incarnation, state: NodeState::Active, profile };
         let second = self.put(node, &Key::Node(name(node)), Record::Node(record));
         (life, vec![first, second])
     }
 
+    /// Another node begins a life of which it has said nothing but that it lives.
+    pub(crate) fn begin_again(&mut self, node: &str) {
+        let key = Key::Heartbeat(name(node));
+        let beat = self.store.held.get(&key).map(|held| held.record.clone()).unwrap();
+        self.delete(node, &key);
+        let gone = self.store.entry(&key);
+        let back = self.put(node, &key, beat);
+        self.tell(Event::Changes { entries: vec![gone, back] }, |_| false);
+    }
+
+    /// A shard is drained here and handed over, and its target claims it.
+    pub(crate) fn claim(&mut self, shard: ShardId, by: &str) {
+        let key = Key::Shard(shard);
+        let record = |bench: &Self| bench.store.shard(shard).cloned().expect("it has a record");
+        let epoch = record(self).epoch;
+        self.tell(Event::Drained { shards: vec![(shard, epoch)] }, |_| false);
+        let released = record(self);
+        assert_eq!((&released.owner, &released.target), (&None, &Some(name(by))));
+        let incarnation = Incarnation(self.store.held[&Key::Heartbeat(name(by))].create_revision);
+        let owner = Some(Life { node: name(by), incarnation });
+        let claimed = ShardRecord { owner, epoch: epoch.next(), ..released };
+        let entry = self.put(by, &key, Record::Shard(claimed));
+        self.tell(Event::Changes { entries: vec![entry] }, |_| false);
+    }
+
     /// The leader, another node, changes the target of the shard.
     pub(crate) fn retarget(&mut self, leader: &str, target: &str) -> Entry {
-        let held = self.store.held.get(&Key::Shard(SHARD)).map(|held| held.record.clone());
-        let mut record = match held {
-            Some(Record::Shard(record)) => record,
-            _ => ShardRecord::default(),
-        };
+        let mut record = self.store.shard(SHARD).cloned().unwrap_or_default();
         record.target = Some(name(target));
         self.put(leader, &Key::Shard(SHARD), Record::Shard(record))
     }

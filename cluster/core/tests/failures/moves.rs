@@ -13,7 +13,7 @@ const TIMEOUT: u64 = MIGRATION_TIMEOUT.as_micros() as u64;
 /// Proves: C14
 #[test]
 fn c14_a_leader_that_wakes_up_has_no_effect_under_the_next_one() {
-    for seed in 1..=10 {
+    for seed in 1..=20 {
         let mut world = at_rest(seed, 4);
         let old = leader(&world);
         let victim = follower(&world);
@@ -27,7 +27,9 @@ fn c14_a_leader_that_wakes_up_has_no_effect_under_the_next_one() {
         assert!(whole.is_some(), "seed {seed}: another leads on");
         world.run_for(4 * WINDOW);
         assert!(self::term(&world) > term, "seed {seed}");
-        assert_eq!(unowned(&world), 0, "seed {seed}: what the old leader decided spoils nothing");
+        // What it is given back may be on its way.
+        let whole = run_until(&mut world, SECOND, |world| unowned(world) == 0);
+        assert!(whole.is_some(), "seed {seed}: what the old leader decided spoils nothing");
     }
 }
 
@@ -67,19 +69,27 @@ fn c15_a_node_that_never_claims_keeps_no_shard_for_longer_than_the_timeout() {
     }
 }
 
+/// Its pin must not send it there again and again: it would be without an owner for as long as its
+/// target lets it wait, each time.
+///
 /// Proves: C15
 #[test]
 fn c15_a_shard_pinned_to_a_node_that_never_claims_is_served_elsewhere_meanwhile() {
-    let mut world = at_rest(2, 3);
-    let (leads, unable) = (leader(&world), follower(&world));
-    world.nodes[unable].troubles.unable = u64::MAX;
-    let (shards, to) = (owned_by(&world, leads), name(&world, unable));
-    world.order(leads, Order::Pin { shards, node: Some(to) });
-    let released = run_until(&mut world, 5 * SECOND, |world| unowned(world) > 0);
-    assert!(released.is_some(), "its owner hands it over");
-    let bound = 2 * TIMEOUT + SECOND;
-    let whole = run_until(&mut world, bound, |world| unowned(world) == 0);
-    assert!(whole.is_some(), "{} shards wait for the node of their pin", unowned(&world));
+    for seed in 1..=10 {
+        let mut world = at_rest(seed, 3);
+        let (leads, unable) = (leader(&world), follower(&world));
+        world.nodes[unable].troubles.unable = u64::MAX;
+        let (shards, to) = (owned_by(&world, leads), name(&world, unable));
+        world.order(leads, Order::Pin { shards, node: Some(to) });
+        let released = run_until(&mut world, 5 * SECOND, |world| unowned(world) > 0);
+        assert!(released.is_some(), "seed {seed}: its owner hands it over");
+        let bound = 2 * TIMEOUT + SECOND;
+        let whole = run_until(&mut world, bound, |world| unowned(world) == 0);
+        let left = unowned(&world);
+        assert!(whole.is_some(), "seed {seed}: {left} shards wait for the node of their pin");
+        let again = run_until(&mut world, 2 * TIMEOUT, |world| unowned(world) > 0);
+        assert_eq!(again, None, "seed {seed}: it is given them again at once");
+    }
 }
 
 /// Proves: C19

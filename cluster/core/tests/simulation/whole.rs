@@ -68,9 +68,10 @@ fn check_even(world: &World, group: usize) {
     let members = members(world, group);
     let Shape { shards, policy, .. } = &world.shape;
     let shares = shares(&members, u64::from(*shards), policy.spread_zones);
-    // Shares are whole numbers; with zones they are rounded twice.
-    let off_by = 1 + u64::from(policy.spread_zones);
     let any_pinned = pinned.values().any(|count| *count > 0);
+    // Shares are whole numbers. They are rounded once more with zones, and once more among those
+    // that share what the pinned shards leave.
+    let off_by = 1 + u64::from(policy.spread_zones) + u64::from(any_pinned);
     for (member, share) in members.iter().zip(shares) {
         let count: u64 = counts.get(&member.node).copied().unwrap_or(0);
         let floor = pinned.get(&member.node).copied().unwrap_or(0);
