@@ -1,10 +1,10 @@
 # The commands of this project; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui-test check fix bench chaos sim wire models mutants fuzz roll image setup
+.PHONY: help demo test ui-test check fix bench chaos sim wire models mutants cargo-mutants fuzz roll image setup
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: ## run the demo; ARGS="..." passes options, ARGS=--help lists them
 	@scripts/setup build
@@ -57,6 +57,10 @@ models: ## search the models of the protocol further than the tests do
 
 mutants: ## break the protocol in known ways and see which tests notice; ARGS="..." names some
 	cargo run -p greenroom-mutants -- $(ARGS)
+
+cargo-mutants: ## break core, gate and right to run in all ways that cargo-mutants knows, for hours; SHARD=0/8 takes a part, PART=gate one of core, gate, fence
+	@scripts/setup mutants
+	@scripts/cargo-mutants $(or $(PART),core gate fence) -- $(if $(SHARD),--sharding round-robin --shard $(SHARD)) $(ARGS)
 
 fuzz: ## feed all readers of outside bytes with nonsense; SECONDS=30 for each, TARGET=frame for one
 	@scripts/setup fuzz

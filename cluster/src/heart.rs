@@ -105,19 +105,25 @@ enum Beat {
 
 impl Beating {
     async fn run(mut self, config: StoreConfig, mut lives: watch::Receiver<Option<Life>>) {
+        let mut same_lives = lives.clone();
+        let beats = async {
+            let store = self.connect(&config).await;
+            self.beat_for_ever(&*store, &mut same_lives).await;
+        };
         tokio::select! {
-            () = self.beat_for_ever(config, lives.clone()) => {}
+            // Asked first: a heart that is gone must not beat once more.
+            biased;
             // The sender is gone: the node is.
             _ = lives.wait_for(|_| false) => {}
+            () = beats => {}
         }
     }
 
     async fn beat_for_ever(
         &mut self,
-        config: StoreConfig,
-        mut lives: watch::Receiver<Option<Life>>,
+        store: &dyn Store,
+        lives: &mut watch::Receiver<Option<Life>>,
     ) {
-        let store = self.connect(&config).await;
         let mut sequence = 0;
         let mut acknowledged = None;
         let mut was_answered = true;
@@ -136,8 +142,8 @@ impl Beating {
             }
             sequence += 1;
             let began = Instant::now();
-            let beat = if was_answered || self.is_heard(&*store, &life).await {
-                self.beat(&*store, &life, sequence).await
+            let beat = if was_answered || self.is_heard(store, &life).await {
+                self.beat(store, &life, sequence).await
             } else {
                 Beat::Unanswered
             };
@@ -172,7 +178,11 @@ impl Beating {
             };
             tokio::select! {
                 () = sleep_until(began + pause) => {}
-                _ = lives.changed() => {}
+                changed = lives.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -253,3 +263,6 @@ impl Beating {
         (self.timing.window - self.timing.margin) / 4
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,7 +108,10 @@ impl RightToRun {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::simulation::Simulation;
 
     fn soon() -> Moment {
         Clock::Boot.moment().after(Duration::from_secs(60))
@@ -184,5 +187,43 @@ mod tests {
         right.extend(Incarnation(1), soon());
         right.extend(Incarnation(1), Clock::Boot.moment());
         assert!(right.holds());
+    }
+
+    /// A clock that somebody sets.
+    #[derive(Debug, Default)]
+    struct Set(AtomicU64);
+
+    impl Simulation for Set {
+        fn moment(&self) -> Moment {
+            Moment(self.0.load(Ordering::Relaxed))
+        }
+
+        fn is_refused(&self, _address: &str) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn the_right_holds_until_its_moment_and_is_lost_to_silence_two_seconds_later() {
+        let set = Arc::new(Set::default());
+        let right = RightToRun::by(Clock::Simulated(Arc::clone(&set) as Arc<dyn Simulation>));
+        right.begin(Incarnation(1));
+        let until = Moment(1).after(Duration::from_secs(9));
+        right.extend(Incarnation(1), until);
+        (0..3).for_each(|_| right.unanswered());
+        let at = |moment: Moment, off: i64| {
+            set.0.store(moment.0.saturating_add_signed(off), Ordering::Relaxed);
+            assert_eq!(
+                right.clock().moment(),
+                right.clock.moment(),
+                "it is the clock it was given"
+            );
+            (right.holds(), right.remaining().as_nanos(), right.is_lost_to_silence())
+        };
+        assert_eq!(at(until, -1), (true, 1, false));
+        assert_eq!(at(until, 0), (false, 0, false));
+        let later = until.after(LOST_UNTIL_SILENT);
+        assert_eq!(at(later, -1), (false, 0, false));
+        assert_eq!(at(later, 0), (false, 0, true));
     }
 }

@@ -9,7 +9,7 @@ mod records;
 
 pub use self::cluster::EtcdCluster;
 pub use self::member::EtcdTlsFiles;
-use self::member::{Member, compact};
+use self::member::{Member, compact, make_room};
 pub use self::records::Records;
 
 /// How many sets of ports to try, since another process may take a free port before etcd does.
@@ -39,6 +39,16 @@ impl EtcdServer {
     #[must_use]
     pub fn start_with_tls(files: &EtcdTlsFiles) -> Self {
         Self::start_member(|| Member::with_tls("default", files.clone()))
+    }
+
+    /// Starts a server whose data may have so many bytes, and waits until it is healthy. Beyond that
+    /// it takes no writes any more.
+    ///
+    /// # Panics
+    /// If etcd is not installed or doesn't become healthy.
+    #[must_use]
+    pub fn start_with_quota(bytes: u64) -> Self {
+        Self::start_member(|| Member::new("default").with_quota(bytes))
     }
 
     fn start_member(member: impl Fn() -> Member) -> Self {
@@ -91,6 +101,16 @@ impl EtcdServer {
     /// If etcd refuses.
     pub fn compact(&self, revision: u64) {
         compact(&self.endpoint(), revision);
+    }
+
+    /// Compacts the history up to `revision`, gives back its room, and lets a server that was full
+    /// take writes again, with `etcdctl`.
+    ///
+    /// # Panics
+    /// If etcd refuses.
+    pub fn make_room(&self, revision: u64) {
+        self.compact(revision);
+        make_room(&self.endpoint());
     }
 
     fn spawn(&mut self) {

@@ -78,3 +78,6 @@ impl Watcher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,6 +132,18 @@ fn only_the_store_and_its_double_name_etcd_client() {
     assert_eq!(naming, expected);
 }
 
+/// The end of a lease decides nothing, early or late, because nothing has a lease.
+///
+/// Proves: C9, C10
+#[test]
+fn the_store_asks_etcd_for_no_lease() {
+    let text = fs::read_to_string(root().join("cluster/src/store/etcd.rs")).unwrap();
+    assert!(text.contains("etcd_client"), "it is the one file that could");
+    for forbidden in ["lease_", "with_lease", "LeaseClient", "LeaseGrant", "PutOptions"] {
+        assert!(!text.contains(forbidden), "it names {forbidden}");
+    }
+}
+
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

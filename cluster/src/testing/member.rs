@@ -27,6 +27,8 @@ pub(super) struct Member {
     reached_at: SocketAddr,
     /// Where `/health` answers without TLS, and the files, if clients must speak TLS.
     tls: Option<(SocketAddr, EtcdTlsFiles)>,
+    /// How many bytes its data may have, if not as many as etcd allows by itself.
+    quota: Option<u64>,
     process: Option<Child>,
 }
 
@@ -56,7 +58,8 @@ impl Member {
         let directory = tempfile::tempdir().expect("a temporary directory for etcd");
         let (client, peer) = free_addresses();
         let name = name.to_owned();
-        Self { name, directory, client, peer, reached_at: peer, tls: None, process: None }
+        let (reached_at, tls, quota, process) = (peer, None, None, None);
+        Self { name, directory, client, peer, reached_at, tls, quota, process }
     }
 
     /// Lets the other members reach it where `reached_at` says, given where it listens for them.
@@ -71,6 +74,12 @@ impl Member {
         let mut member = Self::new(name);
         member.tls = Some((health, files));
         member
+    }
+
+    /// Its data may have so many bytes.
+    pub(super) fn with_quota(mut self, bytes: u64) -> Self {
+        self.quota = Some(bytes);
+        self
     }
 
     pub(super) fn endpoint(&self) -> String {
@@ -100,6 +109,9 @@ impl Member {
             if let Some(authority) = &files.client_authority {
                 command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(authority);
             }
+        }
+        if let Some(bytes) = self.quota {
+            command.args(["--quota-backend-bytes", &bytes.to_string()]);
         }
         let process = command
             // Variables such as `ETCD_NAME` in the environment would change the server, or clash
@@ -213,11 +225,7 @@ impl Drop for Member {
 
 /// Compacts the history up to `revision` through the member at `endpoint`.
 pub(super) fn compact(endpoint: &str, revision: u64) {
-    let output = etcdctl(endpoint)
-        .args(["compact", &revision.to_string()])
-        .output()
-        .expect("`etcdctl` can be run; `make setup` installs it");
-    assert!(output.status.success(), "etcdctl: {}", String::from_utf8_lossy(&output.stderr));
+    ctl(endpoint, &["compact", &revision.to_string()]);
 }
 
 fn etcdctl(endpoint: &str) -> Command {
@@ -232,4 +240,18 @@ fn free_addresses() -> (SocketAddr, SocketAddr) {
     let (client, peer) = (listen(), listen());
     let address = |listener: &TcpListener| listener.local_addr().expect("a bound address");
     (address(&client), address(&peer))
+}
+
+/// Gives back the room of what was compacted away, and takes back the alarm that there was none.
+pub(super) fn make_room(endpoint: &str) {
+    ctl(endpoint, &["defrag"]);
+    ctl(endpoint, &["alarm", "disarm"]);
+}
+
+fn ctl(endpoint: &str, arguments: &[&str]) {
+    let output = etcdctl(endpoint)
+        .args(arguments)
+        .output()
+        .expect("`etcdctl` can be run; `make setup` installs it");
+    assert!(output.status.success(), "etcdctl: {}", String::from_utf8_lossy(&output.stderr));
 }

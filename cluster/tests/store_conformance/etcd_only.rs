@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use greenroom_cluster::store::{Commit, EtcdOptions, EtcdStore, Store, StoreError, Txn, Watch};
+use greenroom_cluster::store::{
+    Commit, EtcdOptions, EtcdStore, Store, StoreError, Txn, Watch, Write,
+};
 use greenroom_cluster::testing::EtcdServer;
 
 use super::{next_changes, put, soon};
@@ -189,4 +191,41 @@ async fn a_caller_that_loses_patience_finds_another_member() {
         }
     }
     accepts.abort();
+}
+
+/// A full server takes no writes and answers reads, so nodes know who owns what, and go on until
+/// their right to run ends. Whether the first write too many was applied isn't known.
+///
+/// Proves: C23
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_full_refuses_writes_answers_reads_and_takes_writes_again_when_it_has_room()
+ {
+    let server = EtcdServer::start_with_quota(16 << 20);
+    let store = EtcdStore::connect(impatient(&server)).await.unwrap();
+    let small = write(&store, "small").await.unwrap();
+    let mut watch = store.watch("small", small).await.unwrap();
+    let large = || Txn {
+        guards: vec![],
+        writes: vec![Write::Put { key: "large".to_owned(), value: vec![b'x'; 1 << 19].into() }],
+    };
+    let mut full = None;
+    for _ in 0..80 {
+        if let Err(error) = soon(store.commit(large())).await {
+            full = Some(error);
+            break;
+        }
+    }
+    let full = full.expect("40 MiB are more than it may have");
+    assert!(matches!(full, StoreError::Ambiguous(_)), "{full:?}");
+    assert!(full.to_string().contains("space"), "it says why: {full}");
+    let refused = soon(write(&store, "small")).await.unwrap_err();
+    assert!(refused.to_string().contains("space"), "also what is small: {refused}");
+    let (revision, held) = soon(store.get("small")).await.unwrap();
+    assert_eq!(held.unwrap().mod_revision, small);
+    assert_eq!(soon(store.list("")).await.unwrap().revision, revision);
+
+    server.make_room(revision);
+    let again = write_again(&store, "small").await;
+    let seen = soon(next_changes(&mut *watch)).await.unwrap();
+    assert_eq!(seen.changes.last().unwrap().mod_revision(), again, "the watch has gone on");
 }

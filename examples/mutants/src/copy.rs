@@ -42,6 +42,12 @@ impl Copy {
         Ok(Self { root, original })
     }
 
+    /// No copy at all, to look at what could be changed.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self { root: PathBuf::new(), original: workspace() }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.root
     }

@@ -89,6 +89,25 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         layers: PROTOCOL,
     },
     Mutant {
+        name: "lease_as_proof_of_death",
+        class: "C10",
+        what: "a heartbeat is a lease of the store, which may end early, and whose end is a death",
+        file: "cluster/core/tests/simulation/world/store.rs",
+        old: "        self.revision += 1;\n        for write in &transaction.writes {\n            match write {\n",
+        new: r"
+        if self.revision % 100 == 99 {
+            let leased = self.held.keys().find(|key| matches!(key, Key::Heartbeat(_))).cloned();
+            self.revision += 1;
+            leased.iter().for_each(|key| drop(self.held.remove(key)));
+            leased.iter().for_each(|key| self.note(key));
+        }
+        self.revision += 1;
+        for write in &transaction.writes {
+            match write {
+",
+        layers: &[Layer::Simulation],
+    },
+    Mutant {
         name: "claim_from_the_living",
         class: "C19",
         what: "a claim does not ask whether the owner lives",
@@ -273,7 +292,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         class: "C15",
         what: "a target that does not claim is given the shard again",
         file: "cluster/core/src/agent/motion.rs",
-        old: "                self.avoid.insert(*shard, target.clone());\n",
+        old: "                self.avoid.insert(*shard, (target.clone(), now));\n",
         new: "                let _ = (shard, target);\n",
         layers: PROTOCOL,
     },
@@ -300,7 +319,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         class: "C1",
         what: "the right to run is a flag that something must take away",
         file: "cluster/src/right.rs",
-        old: "        clock::moment().0 < self.until.load(Ordering::Acquire)\n",
+        old: "        self.clock.moment().0 < self.until.load(Ordering::Acquire)\n",
         new: "        0 < self.until.load(Ordering::Acquire)\n",
         layers: &[Layer::Cluster],
     },
@@ -309,18 +328,86 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         class: "C20",
         what: "the answer to a former life's heartbeat extends the right",
         file: "cluster/src/right.rs",
-        old: "        if *life == Some(incarnation) {",
-        new: "        if life.is_some() || *life == Some(incarnation) {",
+        old: "        if *life == Some(incarnation) {\n            self.until.fetch_max",
+        new: "        if life.is_some() || *life == Some(incarnation) {\n            self.until.fetch_max",
         layers: &[Layer::Cluster],
     },
     Mutant {
         name: "right_from_answer",
         class: "C7",
         what: "the right counts from the answer to a heartbeat, not from its sending",
+        file: "cluster/src/heart.rs",
+        old: "self.timing.right_until(sent));",
+        new: "self.timing.right_until(self.clock.moment()));",
+        layers: &[Layer::Cluster],
+    },
+    Mutant {
+        name: "right_from_answer_in_the_simulation",
+        class: "C7",
+        what: "the right counts from the answer to a heartbeat, not from its sending",
         file: "cluster/core/tests/simulation/world/heart.rs",
         old: "right_until.max(timing.right_until(sent));",
         new: "right_until.max(timing.right_until(now.after(Duration::from_nanos(sent.0.min(0)))));",
         layers: &[Layer::Simulation],
+    },
+    Mutant {
+        name: "beats_without_hearing",
+        class: "C7",
+        what: "a node that gets no answers goes on beating, and looks alive to the others",
+        file: "cluster/src/heart.rs",
+        old: "was_answered || self.is_heard(store, &life).await",
+        new: "was_answered || true",
+        layers: &[Layer::Cluster],
+    },
+    Mutant {
+        name: "beats_for_a_driver_that_hangs",
+        class: "C17",
+        what: "a heart goes on for a driver that does nothing any more",
+        file: "cluster/src/heart.rs",
+        old: "if !self.driver_is_alive() {",
+        new: "if !self.driver_is_alive() && sequence == 0 {",
+        layers: &[Layer::Cluster],
+    },
+    Mutant {
+        name: "refusal_ends_no_right",
+        class: "C10",
+        what: "a node whose life others ended goes on for as long as its last heartbeat allows",
+        file: "cluster/src/heart.rs",
+        old: "                    self.right.end_of(life.incarnation);\n",
+        new: "",
+        layers: &[Layer::Cluster],
+    },
+    Mutant {
+        name: "resume_at_the_compacted_revision",
+        class: "C11",
+        what: "a watch that was lost goes on from the present revision, without a list of what is there",
+        file: "cluster/src/watcher.rs",
+        old: "        while !self.events.is_closed() {\n            let Err(error) = self.follow().await else { return };\n",
+        new: r#"
+        let mut resumes = false;
+        while !self.events.is_closed() {
+            let followed = if std::mem::replace(&mut resumes, true) {
+                async {
+                    let present = self.store.list(self.codec.prefix()).await?.revision;
+                    let mut watch = self.store.watch(self.codec.prefix(), present).await?;
+                    self.forward(&mut *watch, Instant::now() + REREAD_INTERVAL).await.map(|_| ())
+                }
+                .await
+            } else {
+                self.follow().await
+            };
+            let Err(error) = followed else { return };
+"#,
+        layers: &[Layer::Cluster],
+    },
+    Mutant {
+        name: "watch_trusted_for_ever",
+        class: "C12",
+        what: "nothing is read again while a watch is open, however long it is silent",
+        file: "cluster/src/watcher.rs",
+        old: "const REREAD_INTERVAL: Duration = Duration::from_secs(30);",
+        new: "const REREAD_INTERVAL: Duration = Duration::from_secs(1_000_000);",
+        layers: &[Layer::Cluster],
     },
     Mutant {
         name: "gate_takes_any_epoch",
@@ -359,3 +446,26 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         layers: &[Layer::Gate],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::copy::Copy;
+
+    /// A piece that was rewritten since would only be found by a run of all mutants, which takes long.
+    #[test]
+    fn each_piece_that_is_changed_is_there_exactly_once() {
+        let sources = Copy::none();
+        let missing: Vec<String> =
+            MUTANTS.iter().filter_map(|mutant| sources.check(mutant).err()).collect();
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_name_is_there_once() {
+        let names: BTreeSet<&str> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+        assert_eq!(names.len(), MUTANTS.len());
+    }
+}

@@ -53,9 +53,7 @@ pub(crate) const CLASSES: &[Class] = &[
     owned("C6", "cut off peers, but not off etcd"),
     owned("C7", "links that work one way, or badly"),
     owned("C8", "etcd changes its leader"),
-    owned("C9", "leases of etcd end late").but(
-        "no lease decides anything, which only servers with leases can show; no simulated store has any",
-    ),
+    owned("C9", "leases of etcd end late"),
     owned("C10", "leases of etcd end early; a live node is taken for dead"),
     owned("C11", "what a watch has missed is compacted"),
     owned("C12", "a watch stalls, is lost, or tells what is old"),
@@ -69,8 +67,7 @@ pub(crate) const CLASSES: &[Class] = &[
     owned("C20", "a process comes back under the same name"),
     owned("C21", "a message from the past"),
     owned("C22", "etcd is away altogether"),
-    other("C23", "etcd is full, or slow")
-        .but("it concerns no ownership, and a full etcd has no test; one that hangs has"),
+    other("C23", "etcd is full, or slow").but("it concerns no ownership"),
     other("C24", "messages that harm their reader, and panics"),
     owned("C25", "a lock is lost with whoever waited for it"),
 ];
