@@ -1,44 +1,51 @@
 //! The way of a call to its actor: here, to the owner, or waiting for one, until the deadline.
 
 mod attempt;
+mod begun;
 mod budget;
+mod courtesy;
+mod failures;
+mod limits;
 mod passage;
 mod persistence;
+mod request;
 mod trail;
 mod unopened;
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::ops::Deref;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context as TaskContext, Poll, ready};
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use fnv::FnvBuildHasher;
 use greenroom_cluster::{Cluster, Route};
 use greenroom_core::{ActorId, NodeId, ShardId};
 use greenroom_shardlock::Gates;
-use tokio::task::coop;
 use tokio::time::{Instant, sleep_until};
 
 use crate::activation::{Answer, Hosted};
 use crate::ambient::{self, CHAIN_LEN_MAX, Chain};
 use crate::call::{ActorRef, Address};
 use crate::failure::{Failure, FailureCode};
-use crate::intercept::{Interceptors, Source, Watched};
-use crate::interface::MethodSpec;
+use crate::intercept::Interceptors;
 use crate::overload::{HINT_DEFAULT, Limit, Refusals, about};
-use crate::payload::{Arguments, Encoding, Outcome};
 use crate::peer::Peers;
-use crate::request_context::{Changes, RequestContext};
 pub(crate) use attempt::may_pass;
 use attempt::{Attempt, Tried};
+use begun::InFlight;
+pub(crate) use begun::{Begun, UnderWay};
 pub(crate) use budget::{Budget, Fare, Income, Retries};
+pub(crate) use courtesy::poll_budget;
+pub(crate) use failures::{failed, no_cluster, unknown_kind, unknown_method};
+use failures::{in_the_dark, out_of_time, stopping};
+pub use limits::CallLimits;
 pub(crate) use persistence::Persistence;
+pub(crate) use request::{Method, Package, Request};
 use trail::{Cause, Trail};
 use unopened::Unopened;
 
@@ -47,8 +54,6 @@ const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(5);
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(200);
 /// Longest that it waits because a peer said so.
 const RETRY_HINT_MAX: Duration = Duration::from_secs(2);
-/// When a call that found the store silent is worth a new attempt.
-const DARK_HINT: Duration = Duration::from_secs(1);
 /// How often a node that stops looks whether its last calls have ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -99,101 +104,6 @@ impl Deref for Inner {
     fn deref(&self) -> &RouterParts {
         &self.parts
     }
-}
-
-/// Bounds of the calls that a node makes and takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallLimits {
-    /// How long a call may take in all, unless it says otherwise.
-    pub call_timeout: Duration,
-    /// Most calls under way that were made on this node.
-    pub calls_in_flight_max: usize,
-    /// Most calls under way that one peer made to this node.
-    pub calls_per_peer_max: usize,
-    /// Largest arguments or reply, in bytes.
-    pub payload_bytes_max: usize,
-    /// How many retries may be sent for 100 first attempts, on the whole and to each peer.
-    pub retry_percent: u32,
-    /// How many retries may be sent in a second, however few first attempts there are, on the whole and
-    /// to each peer.
-    pub retries_per_s_min: u32,
-}
-
-impl Default for CallLimits {
-    fn default() -> Self {
-        Self {
-            call_timeout: Duration::from_secs(10),
-            calls_in_flight_max: 65_536,
-            calls_per_peer_max: 65_536,
-            payload_bytes_max: 4 << 20,
-            retry_percent: 20,
-            retries_per_s_min: 10,
-        }
-    }
-}
-
-/// A call before it has found its actor.
-pub(crate) struct Request<'a> {
-    pub(crate) id: &'a ActorId,
-    pub(crate) shard: ShardId,
-    pub(crate) hosted: Option<&'a Arc<dyn Hosted>>,
-    pub(crate) method: Method<'a>,
-    /// When the call was made, or is tried again.
-    pub(crate) made: Instant,
-    pub(crate) deadline: Instant,
-    pub(crate) one_way: bool,
-    pub(crate) persistence: Persistence,
-    /// Whether a limit refused it before.
-    pub(crate) is_retry: bool,
-    pub(crate) source: Source,
-    /// What its caller says about its context.
-    pub(crate) changes: Option<Box<Changes>>,
-    /// What travels with it.
-    pub(crate) context: Option<Arc<RequestContext>>,
-    /// Interceptors let it pass, and want to hear how it ends.
-    pub(crate) watched: Option<Box<Watched>>,
-}
-
-impl<'a> Request<'a> {
-    /// The same call, to be made once more.
-    fn again(&self) -> Request<'a> {
-        Request { changes: None, context: self.context.clone(), watched: None, ..*self }
-    }
-
-    /// Tells interceptors of the answer.
-    pub(crate) fn has_ended(&mut self, answer: &Answer) {
-        if let Some(watched) = self.watched.take() {
-            watched.ended(answer);
-        }
-    }
-}
-
-/// Which method, as far as the caller knows it.
-#[derive(Clone, Copy)]
-pub(crate) enum Method<'a> {
-    /// From the interface.
-    Known { index: usize, spec: &'static MethodSpec },
-    /// By its written name alone.
-    Named(&'a str),
-}
-
-impl Method<'_> {
-    pub(crate) fn name(&self) -> &str {
-        match self {
-            Self::Known { spec, .. } => spec.name,
-            Self::Named(name) => name,
-        }
-    }
-}
-
-/// The arguments of a call, kept for as long as it may have to be tried again.
-pub(crate) trait Package: Send {
-    /// For a turn on this node; `None` if they are with one already.
-    fn for_this_node(&mut self) -> Option<Arguments>;
-    /// For the wire: written to the end of `out`. `None` as above.
-    fn for_another_node(&self, out: &mut Vec<u8>) -> Option<Result<Encoding, Failure>>;
-    /// A turn that surely did not run gives them back.
-    fn take_back(&mut self, arguments: Arguments);
 }
 
 /// Where an actor is, as far as this node knows.
@@ -378,7 +288,7 @@ impl Router {
         if let Some(Tried::Over(Attempt::Final(answer))) = here {
             return Begun::Answered(answer);
         }
-        let counted = self.count_in();
+        let counted = InFlight::count(self);
         // A node that stops looks for calls under way after it said so.
         if self.0.closed.load(Ordering::SeqCst) && !matches!(here, Some(Tried::Waits(_))) {
             return Begun::failed(stopping());
@@ -452,127 +362,6 @@ impl Router {
             }
         }
     }
-
-    fn count_in(&self) -> InFlight {
-        self.0.in_flight.fetch_add(1, Ordering::SeqCst);
-        InFlight(self.clone())
-    }
-}
-
-/// So many calls cost one unit of tokio's cooperative budget, of which a task has 128 before it must
-/// let others have its thread. A unit is meant for an operation that takes several times as long as a
-/// call that is answered at once.
-const CALLS_PER_UNIT: u8 = 8;
-
-/// A call that is answered at once never waits by itself, and a task that makes one after the other
-/// would keep its thread from everyone else: now and then it has to let go.
-pub(crate) fn poll_budget(cx: &mut TaskContext<'_>) -> Poll<()> {
-    thread_local! {
-        static CALLS: Cell<u8> = const { Cell::new(0) };
-    }
-    let calls = CALLS.get();
-    if calls + 1 < CALLS_PER_UNIT {
-        CALLS.set(calls + 1);
-        return Poll::Ready(());
-    }
-    let budget = ready!(coop::poll_proceed(cx));
-    budget.made_progress();
-    CALLS.set(0);
-    Poll::Ready(())
-}
-
-/// A call at the first look.
-pub(crate) enum Begun {
-    Answered(Answer),
-    UnderWay(UnderWay),
-}
-
-impl Begun {
-    fn failed(failure: Failure) -> Self {
-        Self::Answered(failed(failure))
-    }
-}
-
-/// A call that was not answered at the first look.
-pub(crate) struct UnderWay {
-    chain: Option<Arc<Chain>>,
-    tried: Tried,
-    trail: Trail,
-    _counted: InFlight,
-}
-
-impl UnderWay {
-    /// Whether another node has the call, which then needs no clock and little memory here.
-    pub(crate) fn is_there(&self) -> bool {
-        matches!(self.tried, Tried::There(_))
-    }
-
-    /// The answer of the other node; `None` if the call must be tried again.
-    pub(crate) fn poll_there(
-        &mut self,
-        router: &Router,
-        request: &Request<'_>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Option<Answer>> {
-        let Tried::There(reply) = &mut self.tried else { return Poll::Ready(None) };
-        let answer = ready!(Pin::new(reply).poll(cx));
-        match router.outcome_there(answer, request.shard, &mut self.trail) {
-            Attempt::Final(answer) => Poll::Ready(Some(answer)),
-            again => {
-                self.tried = Tried::Over(again);
-                Poll::Ready(None)
-            }
-        }
-    }
-}
-
-/// Counts a call as under way until it is dropped.
-struct InFlight(Router);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.0.in_flight.fetch_sub(1, Ordering::Release);
-    }
-}
-
-/// What an actor is told that looks for others without a node.
-pub(crate) fn no_cluster() -> Failure {
-    Failure::new(FailureCode::Stopping, "there is no cluster here to call other actors in")
-}
-
-pub(crate) fn unknown_kind(kind: &str) -> Failure {
-    let message = format!("the owner of the actor's shard hosts no kind `{kind}`");
-    Failure::new(FailureCode::UnknownKind, message)
-}
-
-pub(crate) fn unknown_method(kind: &str, name: &str) -> Failure {
-    Failure::new(FailureCode::UnknownMethod, format!("`{kind}` has no method `{name}`"))
-}
-
-fn stopping() -> Failure {
-    Failure::new(FailureCode::Stopping, "this node has stopped")
-}
-
-fn out_of_time(last: Option<&Failure>) -> Failure {
-    let message = "the deadline passed before the call could run";
-    Failure::new(FailureCode::Timeout, with_last(message, last))
-}
-
-/// Waiting would be in vain: this node can't run the call, nor learn who may.
-fn in_the_dark(last: Option<&Failure>) -> Failure {
-    let message = "the store does not answer this node, so its right to run has ended";
-    Failure::new(FailureCode::Fenced, with_last(message, last)).with_retry_after(DARK_HINT)
-}
-
-fn with_last(message: &str, last: Option<&Failure>) -> String {
-    match last {
-        Some(last) => format!("{message}; at last: {last}"),
-        None => message.to_owned(),
-    }
-}
-
-pub(crate) fn failed(failure: Failure) -> Answer {
-    Answer::Done(Outcome::Failed(failure))
 }
 
 impl fmt::Debug for Router {
