@@ -5,6 +5,8 @@ use std::process::Command;
 
 /// How many seeds of the simulation a mutant must survive to survive.
 const SEEDS: &str = "150";
+/// How many cluster-hours on the wire.
+const WIRE_HOURS: &str = "10";
 /// A mutant is compiled more often than it is run for long.
 const QUICKLY: &str = "profile.dev.package.greenroom-core.opt-level=0";
 
@@ -25,6 +27,8 @@ pub(crate) enum Layer {
     Cluster,
     /// The gate's promises.
     Gate,
+    /// Real nodes on a simulated network, with an etcd that answers as badly as it may.
+    Wire,
 }
 
 /// What a layer says of a mutant.
@@ -44,12 +48,13 @@ impl Layer {
             Self::Core => "core",
             Self::Cluster => "cluster",
             Self::Gate => "gate",
+            Self::Wire => "wire",
         }
     }
 
-    /// What is given to `cargo test`.
-    pub(crate) fn arguments(self) -> &'static [&'static str] {
-        match self {
+    /// What is given to cargo.
+    fn arguments(self) -> Vec<&'static str> {
+        let tests: &[&str] = match self {
             Self::Agent => &["-p", "greenroom-core", "--test", "agent"],
             Self::Failures => &["-p", "greenroom-core", "--test", "failures"],
             Self::Simulation => &["-p", "greenroom-core", "--test", "simulation", "the_invariants"],
@@ -57,25 +62,30 @@ impl Layer {
             Self::Core => &["-p", "greenroom-core", "--lib"],
             Self::Cluster => &["-p", "greenroom-cluster", "--lib"],
             Self::Gate => &["-p", "greenroom-shardlock", "--tests"],
-        }
+            Self::Wire => {
+                let program = ["run", "--release", "--quiet", "-p", "greenroom-wire", "--"];
+                return [&program[..], &["--hours", WIRE_HOURS, "--repeats", "0"]].concat();
+            }
+        };
+        [&["--config", QUICKLY, "test", "--quiet"], tests].concat()
     }
 
     /// Runs the layer in a workspace.
     pub(crate) fn run(self, workspace: &Path) -> Result<Verdict, String> {
         let mut command = Command::new("cargo");
-        command
-            .args(["--config", QUICKLY, "test"])
-            .args(self.arguments())
-            .arg("--quiet")
-            .current_dir(workspace);
+        command.args(self.arguments()).current_dir(workspace);
         command.env("GREENROOM_SIM_RUNS", SEEDS).env("RUST_BACKTRACE", "0");
         let output = command.output().map_err(|error| format!("can't run cargo: {error}"))?;
         if output.status.success() {
             return Ok(Verdict::Passes);
         }
         let text = String::from_utf8_lossy(&output.stdout);
-        let broken = (self == Self::Simulation).then(|| invariant(&text)).flatten();
-        match broken.or_else(|| failed(&text)) {
+        let noticed = match self {
+            Self::Wire => violation(&text),
+            Self::Simulation => invariant(&text).or_else(|| failed(&text)),
+            _ => failed(&text),
+        };
+        match noticed {
             Some(test) => Ok(Verdict::Fails(test)),
             None => {
                 let errors = String::from_utf8_lossy(&output.stderr);
@@ -91,6 +101,14 @@ fn invariant(text: &str) -> Option<String> {
     let (file, _) = place.split_once(".rs:")?;
     let name = file.rsplit('/').next()?;
     Some(name.to_owned())
+}
+
+/// What the first seed that failed on the wire violated.
+fn violation(text: &str) -> Option<String> {
+    let mut lines = text.lines().skip_while(|line| !line.contains(" failed, with "));
+    let (seed, _) = lines.next()?.split_once(" failed, with ")?;
+    let what = lines.next()?.trim();
+    Some(format!("{seed}: {what}"))
 }
 
 /// The first test that a run names as failed.

@@ -20,6 +20,24 @@ pub(crate) struct Mutant {
     pub(crate) layers: &'static [Layer],
 }
 
+impl Mutant {
+    /// Lists of layers, of each of which one must notice.
+    pub(crate) fn demands(&self) -> impl Iterator<Item = &'static [Layer]> {
+        let is_for_the_wire = ON_THE_WIRE.contains(&self.name);
+        [self.layers].into_iter().chain(is_for_the_wire.then_some(&[Layer::Wire][..]))
+    }
+}
+
+/// Those that must be noticed on the wire too, whoever else does.
+const ON_THE_WIRE: &[&str] = &[
+    "no_margin",
+    "claim_without_record_guard",
+    "release_without_drain",
+    "right_by_flag",
+    "right_from_answer",
+    "resume_at_the_compacted_revision",
+];
+
 /// The layers of the protocol.
 const PROTOCOL: &[Layer] = &[Layer::Agent, Layer::Failures, Layer::Simulation, Layer::Core];
 
@@ -378,6 +396,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         layers: &[Layer::Cluster],
     },
     Mutant {
+        name: "refusal_ends_another_life",
+        class: "C20",
+        what: "a heartbeat's refusal for a former life that comes late ends the new life's right",
+        file: "cluster/src/heart.rs",
+        old: "self.right.end_of(life.incarnation);",
+        new: "self.right.end();",
+        layers: &[Layer::Wire],
+    },
+    Mutant {
         name: "resume_at_the_compacted_revision",
         class: "C11",
         what: "a watch that was lost goes on from the present revision, without a list of what is there",
@@ -467,5 +494,6 @@ mod tests {
     fn each_name_is_there_once() {
         let names: BTreeSet<&str> = MUTANTS.iter().map(|mutant| mutant.name).collect();
         assert_eq!(names.len(), MUTANTS.len());
+        assert!(ON_THE_WIRE.iter().all(|name| names.contains(name)));
     }
 }

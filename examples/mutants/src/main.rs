@@ -21,9 +21,15 @@ use list::{MUTANTS, Mutant};
 /// What became of a mutant.
 struct Outcome {
     mutant: &'static Mutant,
-    /// The layer and the test that noticed; nothing when none did.
-    noticed: Option<(Layer, String)>,
+    /// For each of its demands the layer and the test that noticed; nothing when none did.
+    noticed: Vec<Option<(Layer, String)>>,
     took: Duration,
+}
+
+impl Outcome {
+    fn survives(&self) -> bool {
+        self.noticed.iter().any(Option::is_none)
+    }
 }
 
 fn main() -> ExitCode {
@@ -40,9 +46,9 @@ fn main() -> ExitCode {
             if names.is_empty() {
                 page::write(&outcomes).expect("the page can be written");
             }
-            let survivors: Vec<_> = outcomes.iter().filter(|o| o.noticed.is_none()).collect();
-            println!("{} mutants, {} survive", outcomes.len(), survivors.len());
-            if survivors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            let survivors = outcomes.iter().filter(|outcome| outcome.survives()).count();
+            println!("{} mutants, {survivors} survive", outcomes.len());
+            if survivors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             eprintln!("{error}");
@@ -57,7 +63,7 @@ fn run(chosen: &[&'static Mutant]) -> Result<Vec<Outcome>, String> {
     for mutant in chosen {
         copy.check(mutant)?;
     }
-    let mut layers: Vec<Layer> = chosen.iter().flat_map(|mutant| mutant.layers).copied().collect();
+    let mut layers = chosen.iter().flat_map(|mutant| mutant.demands()).collect::<Vec<_>>().concat();
     layers.sort_unstable();
     layers.dedup();
     for layer in layers {
@@ -70,21 +76,23 @@ fn run(chosen: &[&'static Mutant]) -> Result<Vec<Outcome>, String> {
     for mutant in chosen {
         let began = Instant::now();
         copy.apply(mutant)?;
-        let noticed = first_to_notice(mutant, &copy);
+        let noticed = mutant.demands().map(|layers| first_to_notice(layers, &copy)).collect();
         copy.restore(mutant)?;
+        let noticed: Result<Vec<_>, String> = noticed;
         let outcome = Outcome { mutant, noticed: noticed?, took: began.elapsed() };
-        let by = match &outcome.noticed {
+        let by = outcome.noticed.iter().map(|noticed| match noticed {
             Some((layer, test)) => format!("{}: {test}", layer.name()),
             None => "SURVIVES".to_owned(),
-        };
+        });
+        let by = by.collect::<Vec<_>>().join("; ");
         println!("{} ({} s): {by}", mutant.name, outcome.took.as_secs());
         outcomes.push(outcome);
     }
     Ok(outcomes)
 }
 
-fn first_to_notice(mutant: &Mutant, copy: &Copy) -> Result<Option<(Layer, String)>, String> {
-    for layer in mutant.layers {
+fn first_to_notice(layers: &[Layer], copy: &Copy) -> Result<Option<(Layer, String)>, String> {
+    for layer in layers {
         if let Verdict::Fails(test) = layer.run(copy.path())? {
             return Ok(Some((*layer, test)));
         }

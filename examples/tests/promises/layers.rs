@@ -28,6 +28,7 @@ const TESTS: &[(&str, &str, &str)] = &[
     ("examples/tests", "processes", "cargo test -p greenroom-examples --tests NAME"),
     ("examples/chaos", "chaos", "make chaos ARGS=\"'NAME'\""),
     ("examples/fuzz", "fuzz", "make fuzz TARGET=NAME"),
+    ("examples/wire", "wire", "make wire"),
 ];
 
 /// What each layer is, for people.
@@ -46,6 +47,7 @@ pub(crate) const MEANINGS: &[(&str, &str)] = &[
     ("sources", "what the sources must not name"),
     ("store", "both stores, one of them a real etcd"),
     ("unit", "a part alone"),
+    ("wire", "real nodes on a simulated network, with an etcd that answers as badly as it may"),
 ];
 
 /// The layer of a file. A crate in `examples` that is not listed is one of its own.

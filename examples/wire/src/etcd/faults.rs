@@ -11,8 +11,10 @@ use super::refusal;
 /// How many of a thousand requests, or watches, suffer what.
 #[derive(Clone, Debug, Default)]
 pub struct Troubles {
-    /// Requests that are answered late, by up to [`Troubles::late`].
+    /// Requests that are carried out late and answered later, each by up to [`Troubles::late`].
     pub slow: u32,
+    /// Requests that are carried out at once and answered late.
+    pub told_late: u32,
     /// Requests that are refused before anything is done.
     pub refused: u32,
     /// Requests that are carried out and never answered.
@@ -49,7 +51,8 @@ pub struct Faults {
 const DISTURBED_MAX: Duration = Duration::from_secs(90);
 
 /// The names of [`Troubles`] of requests, in their order.
-const REQUESTS: [&str; 6] = [
+const REQUESTS: [&str; 7] = [
+    "done late and answered later",
     "answered late",
     "refused",
     "done and not answered",
@@ -121,24 +124,26 @@ impl Faults {
             self.count("refused without a leader");
             return Fate::Refused(refusal::no_leader());
         }
-        let Troubles { slow, refused, unanswered, denied, deferred, dropped, .. } = self.troubles;
+        let Troubles { slow, told_late, refused, unanswered, denied, deferred, dropped, .. } =
+            self.troubles;
         let mut drawn = self.rng.u32(..1000);
         let mut is = |permille: u32| {
             let hit = drawn < permille;
             drawn = drawn.wrapping_sub(permille);
             hit || drawn > 1000
         };
-        let which = [slow, refused, unanswered, denied, deferred, dropped].map(&mut is);
+        let which = [slow, told_late, refused, unanswered, denied, deferred, dropped].map(&mut is);
         let Some(which) = which.iter().position(|hit| *hit) else {
             return Fate::Done(Duration::ZERO, Duration::ZERO);
         };
         self.count(REQUESTS[which]);
         match which {
             0 => Fate::Done(self.span(), self.span()),
-            1 => Fate::Refused(refusal::no_leader()),
-            2 => Fate::Lost(Some(Duration::ZERO), None),
-            3 => Fate::Lost(Some(Duration::ZERO), Some(self.error())),
-            4 => Fate::Lost(Some(self.span()), self.perhaps_error()),
+            1 => Fate::Done(Duration::ZERO, self.span()),
+            2 => Fate::Refused(refusal::no_leader()),
+            3 => Fate::Lost(Some(Duration::ZERO), None),
+            4 => Fate::Lost(Some(Duration::ZERO), Some(self.error())),
+            5 => Fate::Lost(Some(self.span()), self.perhaps_error()),
             _ => Fate::Lost(None, self.perhaps_error()),
         }
     }

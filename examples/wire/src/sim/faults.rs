@@ -10,6 +10,8 @@ use super::stage::Stage;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     /// A node and a member of etcd, or all of them, hear nothing of each other.
+    ///
+    /// Proves: C5
     Cut,
     /// One of the two doesn't hear the other.
     CutOneWay,
@@ -17,9 +19,15 @@ pub(crate) enum Fault {
     Hold,
     /// Everything between them takes long.
     Slow,
+    /// Answers take long, and then a node hears nothing of etcd any more.
+    ///
+    /// Proves: C7
+    Fade,
     /// A node ends without a word, and comes back later.
     Crash,
     /// A node ends without a word, and is back at once.
+    ///
+    /// Proves: C20
     Restart,
     /// A node leaves in good order, and comes back later.
     Leave,
@@ -36,19 +44,24 @@ pub(crate) enum Fault {
     /// Requests are late, lost, denied; watches stall and end.
     Troubles,
     /// The watches that there are stall or end; the history may be forgotten meanwhile.
+    ///
+    /// Proves: C12
     Watches,
     /// The history is forgotten.
+    ///
+    /// Proves: C11
     Compaction,
     /// All leases end early.
     LeasesLost,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Cut,
         Self::CutOneWay,
         Self::Hold,
         Self::Slow,
+        Self::Fade,
         Self::Crash,
         Self::Restart,
         Self::Leave,
@@ -84,6 +97,12 @@ impl Fault {
             }
             Self::Hold => stage.hold(node, member, span),
             Self::Slow => stage.slow(node, member, span),
+            Self::Fade => {
+                // As late as a heartbeat's answer may be, and still counts.
+                let late = window / 4;
+                stage.trouble(Troubles { told_late: 1000, late, ..Troubles::default() }, moment);
+                stage.cut_in(moment, node, span);
+            }
             Self::Crash => stage.crash(node, span),
             Self::Restart => stage.crash(node, Duration::ZERO),
             Self::Leave => stage.leave(node, span),

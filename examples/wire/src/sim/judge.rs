@@ -1,4 +1,6 @@
 //! What must hold at every instant, looked at from outside.
+//!
+//! Proves: C16, C19, P1
 
 use std::collections::BTreeMap;
 

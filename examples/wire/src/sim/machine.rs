@@ -1,4 +1,6 @@
-//! What the hosts share without a network between them: the time, and who runs.
+//! What the hosts share without a network between them: the time, by clocks that run fast or slow, and who runs.
+//!
+//! Proves: C3
 
 use std::fmt;
 use std::sync::Arc;

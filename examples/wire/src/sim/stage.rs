@@ -38,8 +38,8 @@ pub(crate) struct Stage {
     ground: Arc<Ground>,
     seats: Vec<Seat>,
     looks: Served,
-    /// What ends when.
-    ends: Vec<(Duration, End)>,
+    /// What comes when.
+    due: Vec<(Duration, Next)>,
     /// Pairs of a node and a member that are cut or held.
     cut: BTreeSet<(usize, usize)>,
     /// Pairs with a long way between them.
@@ -48,9 +48,11 @@ pub(crate) struct Stage {
     next_fault: Duration,
 }
 
-/// The end of a fault.
+/// The next step of a fault; mostly its end.
 #[derive(Clone, Copy, Debug)]
-enum End {
+enum Next {
+    /// A node is cut off all members for so long.
+    Cut(usize, Duration),
     Repair(usize, usize),
     Release(usize, usize),
     Quicken(usize, usize),
@@ -122,7 +124,7 @@ impl Stage {
             ground,
             seats,
             looks: Served::default(),
-            ends: Vec::new(),
+            due: Vec::new(),
             cut: BTreeSet::new(),
             slow: BTreeSet::new(),
             members_down: BTreeSet::new(),
@@ -141,7 +143,7 @@ impl Stage {
                 fault.strike(self);
                 self.next_fault = now + self.shape.fault_every.mul_f64(self.rng.f64());
             }
-            self.end_what_is_over(now);
+            self.go_on(now);
             self.step();
         }
     }
@@ -163,10 +165,11 @@ impl Stage {
     /// Ends all faults: what is cut is repaired, what is down comes back.
     pub(crate) fn heal(&mut self) {
         let now = self.sim.elapsed();
-        for (at, _) in &mut self.ends {
+        self.due.retain(|(_, next)| !matches!(next, Next::Cut(..)));
+        for (at, _) in &mut self.due {
             *at = now;
         }
-        self.end_what_is_over(now);
+        self.go_on(now);
         for number in 0..self.shape.nodes {
             if !self.sim.is_host_running(host(number)) {
                 self.sim.bounce(host(number));
@@ -207,43 +210,46 @@ impl Stage {
         *self.counts.entry(format!("{fault:?}")).or_default() += 1;
     }
 
-    fn end_in(&mut self, span: Duration, end: End) {
-        self.ends.push((self.sim.elapsed() + span, end));
+    fn later(&mut self, span: Duration, next: Next) {
+        self.due.push((self.sim.elapsed() + span, next));
     }
 
-    fn end_what_is_over(&mut self, now: Duration) {
-        let ends = std::mem::take(&mut self.ends);
-        let (over, ends) = ends.into_iter().partition(|(at, _)| *at <= now);
-        self.ends = ends;
-        over.into_iter().for_each(|(_, end)| self.end(end));
+    fn go_on(&mut self, now: Duration) {
+        let (now_due, later) =
+            std::mem::take(&mut self.due).into_iter().partition(|(at, _)| *at <= now);
+        self.due = later;
+        now_due.into_iter().for_each(|(_, next)| self.take(next));
     }
 
-    fn end(&mut self, end: End) {
-        tracing::info!(?end, "the end of a fault");
-        match end {
-            End::Repair(node, member) => {
+    fn take(&mut self, next: Next) {
+        tracing::info!(?next, "a fault goes on or ends");
+        match next {
+            Next::Cut(node, span) => {
+                (0..self.shape.members).for_each(|member| self.cut(node, member, None, span));
+            }
+            Next::Repair(node, member) => {
                 self.sim.repair(host(node), member_host(member));
                 self.cut.remove(&(node, member));
             }
-            End::Release(node, member) => {
+            Next::Release(node, member) => {
                 self.sim.release(host(node), member_host(member));
                 self.cut.remove(&(node, member));
             }
-            End::Quicken(node, member) => {
+            Next::Quicken(node, member) => {
                 let latency = self.shape.latency_max;
                 self.sim.set_link_max_message_latency(host(node), member_host(member), latency);
                 self.slow.remove(&(node, member));
             }
-            End::Start(node) => self.sim.bounce(host(node)),
-            End::MemberUp(member) => {
+            Next::Start(node) => self.sim.bounce(host(node)),
+            Next::MemberUp(member) => {
                 self.members_down.remove(&member);
                 self.sim.bounce(member_host(member));
             }
-            End::Leader(member) => {
+            Next::Leader(member) => {
                 self.etcd.faults(|faults| faults.leaderless.remove(&member));
             }
-            End::Compact => self.etcd.compact(0),
-            End::Calm => self.etcd.faults(|faults| faults.troubles = Troubles::default()),
+            Next::Compact => self.etcd.compact(0),
+            Next::Calm => self.etcd.faults(|faults| faults.troubles = Troubles::default()),
         }
     }
 
@@ -263,13 +269,18 @@ impl Stage {
             Some(true) => self.sim.partition_oneway(node_host, member_host),
             Some(false) => self.sim.partition_oneway(member_host, node_host),
         }
-        self.end_in(span, End::Repair(node, member));
+        self.later(span, Next::Repair(node, member));
+    }
+
+    /// After `pause`, cuts a node off all members.
+    pub(crate) fn cut_in(&mut self, pause: Duration, node: usize, span: Duration) {
+        self.later(pause, Next::Cut(node, span));
     }
 
     pub(crate) fn hold(&mut self, node: usize, member: usize, span: Duration) {
         if self.cut.insert((node, member)) {
             self.sim.hold(host(node), member_host(member));
-            self.end_in(span, End::Release(node, member));
+            self.later(span, Next::Release(node, member));
         }
     }
 
@@ -277,49 +288,49 @@ impl Stage {
         if self.slow.insert((node, member)) {
             let latency = Duration::from_millis(self.rng.u64(200..2000));
             self.sim.set_link_max_message_latency(host(node), member_host(member), latency);
-            self.end_in(span, End::Quicken(node, member));
+            self.later(span, Next::Quicken(node, member));
         }
     }
 
     pub(crate) fn crash(&mut self, node: usize, span: Duration) {
         if self.sim.is_host_running(host(node)) {
             self.sim.crash(host(node));
-            self.end_in(span, End::Start(node));
+            self.later(span, Next::Start(node));
         }
     }
 
     pub(crate) fn leave(&mut self, node: usize, span: Duration) {
         let running = self.seats[node].lock().clone();
         let is_planned =
-            self.ends.iter().any(|(_, end)| matches!(end, End::Start(same) if *same == node));
+            self.due.iter().any(|(_, next)| matches!(next, Next::Start(same) if *same == node));
         if let Some(running) = running.filter(|_| !is_planned) {
             running.leave.notify_one();
             // What has not left by then is killed.
-            self.end_in(Duration::from_secs(15) + span, End::Start(node));
+            self.later(Duration::from_secs(15) + span, Next::Start(node));
         }
     }
 
     pub(crate) fn member_down(&mut self, member: usize, span: Duration) {
         if self.members_down.insert(member) {
             self.sim.crash(member_host(member));
-            self.end_in(span, End::MemberUp(member));
+            self.later(span, Next::MemberUp(member));
         }
     }
 
     pub(crate) fn leaderless(&mut self, member: usize, span: Duration) {
         if self.etcd.faults(|faults| faults.leaderless.insert(member)) {
-            self.end_in(span, End::Leader(member));
+            self.later(span, Next::Leader(member));
         }
     }
 
     pub(crate) fn compact_in(&mut self, span: Duration) {
-        self.end_in(span, End::Compact);
+        self.later(span, Next::Compact);
     }
 
     /// Troubles replace those that there were.
     pub(crate) fn trouble(&mut self, troubles: Troubles, span: Duration) {
         self.etcd.faults(|faults| faults.troubles = troubles);
-        self.ends.retain(|(_, end)| !matches!(end, End::Calm));
-        self.end_in(span, End::Calm);
+        self.due.retain(|(_, next)| !matches!(next, Next::Calm));
+        self.later(span, Next::Calm);
     }
 }
