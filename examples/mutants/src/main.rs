@@ -3,8 +3,8 @@
 //!
 //! The principal type is [`list::Mutant`]: an exact piece of a file, and what to put there instead.
 //! The product's own code knows nothing of it. A mutant whose piece is not there exactly once, or
-//! that does not compile, is an error; so is one that no test notices. A run of all mutants writes
-//! `cluster/core/MUTANTS.md`.
+//! that does not compile, is an error; so is one that no test notices, or not the wire where it should.
+//! A run of all mutants writes `cluster/core/MUTANTS.md`.
 
 mod copy;
 mod layers;

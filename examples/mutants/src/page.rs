@@ -24,7 +24,7 @@ pub(crate) fn write(outcomes: &[Outcome]) -> io::Result<()> {
     for Outcome { mutant, noticed, took } in outcomes {
         let noticed = noticed.iter().map(|noticed| match noticed {
             Some((layer, test)) => (layer.name(), format!("`{test}`")),
-            None => ("**none**", "".to_owned()),
+            None => ("**none**", String::new()),
         });
         let (layers, tests): (Vec<_>, Vec<_>) = noticed.unzip();
         let (layers, tests) = (layers.join("<br>"), tests.join("<br>"));
