@@ -107,7 +107,7 @@ fn invariant(text: &str) -> Option<String> {
 fn violation(text: &str) -> Option<String> {
     let mut lines = text.lines().skip_while(|line| !line.contains(" failed, with "));
     let (seed, _) = lines.next()?.split_once(" failed, with ")?;
-    let what = lines.next()?.trim();
+    let what = lines.next()?.trim().trim_end_matches(':');
     Some(format!("{seed}: {what}"))
 }
 
